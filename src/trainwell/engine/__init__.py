@@ -1,0 +1,25 @@
+"""Populations in training: the matrix, the step, the loop, evaluation, checkpoints, the record. Knows nobody who watches.
+
+Contract: build a `Course` (population, feed, what was reached) and iterate over `train(course)`; each update yields a
+`Moment`, through which an onlooker reads and may `send` a change.
+"""
+
+from trainwell.engine.checkpoint import load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint
+from trainwell.engine.columns import COLUMNS as COLUMNS, STRUCTURE as STRUCTURE, structure as structure
+from trainwell.engine.course import Best as Best, Course as Course
+from trainwell.engine.ensemble import Ensemble as Ensemble
+from trainwell.engine.evaluate import judge as judge, metric as metric, outputs as outputs, predictions as predictions
+from trainwell.engine.loop import train as train
+from trainwell.engine.moment import (
+    Change as Change,
+    Copy as Copy,
+    Edit as Edit,
+    Evaluation as Evaluation,
+    LayerView as LayerView,
+    Moment as Moment,
+    Stop as Stop,
+    WantsLayers as WantsLayers,
+    never as never,
+)
+from trainwell.engine.population import Population as Population
+from trainwell.engine.record import Record as Record

@@ -1,0 +1,133 @@
+"""The state of a training in progress: the population, what each member has reached, and how it ended.
+
+Everything that a later step depends on is here and goes into a checkpoint; random streams need no state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainwell.base import Outcome, Seeds
+from trainwell.base.outcomes import OutcomeKind
+from trainwell.data.batches import Feed
+from trainwell.engine.population import Population
+from trainwell.networks import Blueprint
+from trainwell.plan import Plan
+
+PROBE = 1024  # training rows on which the training loss is measured in evaluation mode (assumption: enough to see a gap)
+EVALUATIONS = 64  # a run is judged at most about this often: on small data an evaluation costs as much as an epoch
+
+
+@dataclass
+class Best:
+    """The best evaluation of every member that ever was in the population, by identity (K₀ rows)."""
+
+    theta: Tensor
+    statistics: Tensor
+    loss: Tensor
+    metric: Tensor
+    step: Tensor
+    waited: Tensor
+
+    @classmethod
+    def of(cls, population: Population) -> "Best":
+        """Nothing evaluated yet: the first weights, at an infinite loss."""
+        k, like = len(population), {"device": population.device, "dtype": population.theta.dtype}
+        whole = torch.zeros(k, dtype=torch.int64, device=population.device)
+        return cls(
+            population.theta.clone(),
+            population.statistics.clone(),
+            torch.full((k,), float("inf"), **like),
+            torch.full((k,), -float("inf"), **like),
+            whole,
+            whole.clone(),
+        )
+
+    def tensors(self) -> dict[str, Tensor]:
+        """For a checkpoint."""
+        return {f"best.{name}": tensor for name, tensor in self.__dict__.items()}
+
+
+class Course:
+    """The training of one population on one feed.
+
+    Args:
+        blueprint, plans, seeds: the members, identities 0 … K₀−1.
+        feed: batches and validation rows.
+        groups: the data group of each member.
+        monitor: what "better" means at an evaluation: the validation `loss`, or `metric` with the loss deciding ties.
+
+    Attributes:
+        population: the rows still training.
+        best: best weights and figures, by identity.
+        outcomes: how each member ended, by identity.
+        probe: (G, ≤ 1024) training rows, evenly spaced, on which the training loss is judged.
+    """
+
+    def __init__(
+        self,
+        blueprint: Blueprint,
+        plans: Sequence[Plan],
+        seeds: Sequence[Seeds],
+        feed: Feed,
+        groups: Sequence[int],
+        *,
+        monitor: str = "loss",
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        self.population = Population(blueprint, plans, seeds, dtype=dtype, device=device)
+        self.blueprint, self.plans, self.seeds, self.feed = blueprint, list(plans), list(seeds), feed
+        self.monitor = monitor
+        self.group_of = torch.tensor(list(groups), device=self.population.device)
+        training = self.plans[0].training
+        self.epochs, self.patience = training.epochs, training.patience
+        self.total_steps = training.epochs * feed.steps_per_epoch
+        often = round(feed.steps_per_epoch / training.evaluations_per_epoch)
+        self.evaluate_every = max(1, often, self.total_steps // EVALUATIONS)
+        self.probe = feed.train[:, :: -(-feed.train.shape[1] // PROBE)]
+        self.best = Best.of(self.population)
+        self.outcomes: list[Outcome] = [Outcome("running", 0, 0) for _ in plans]
+
+    @property
+    def groups(self) -> Tensor | None:
+        """The data group of each row, or None when all rows see the same batch."""
+        return None if len(self.feed.orders) == 1 else self.group_of[self.population.members]
+
+    @property
+    def running(self) -> bool:
+        """Whether any member still trains."""
+        return len(self.population) > 0 and self.population.step < self.total_steps
+
+    def end(self, members: Sequence[int], kind: OutcomeKind) -> None:
+        """Members leave the matrix; what they reached stays in `best`."""
+        leaving = set(members)
+        for member in leaving:
+            self.outcomes[member] = Outcome(kind, self.population.step, int(self.best.step[member]))
+        rows = [i for i, member in enumerate(self.population.members.tolist()) if member not in leaving]
+        if len(rows) < len(self.population):
+            self.population.keep(torch.tensor(rows, dtype=torch.int64, device=self.population.device))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint needs beside the arguments of the constructor and the outcomes."""
+        p = self.population
+        state = {f"state.{name}": matrix for name, matrix in p.state.items()}
+        columns = {f"column.{name}": column for name, column in p.columns.items()}
+        whole = {"theta": p.theta, "statistics": p.statistics, "members": p.members, "step": torch.tensor([p.step])}
+        return {**whole, **state, **columns, **self.best.tensors()}
+
+    def restore(self, tensors: dict[str, Tensor], outcomes: Sequence[Outcome]) -> None:
+        """Continue from a checkpoint, bit for bit."""
+        p = self.population
+        tensors = {name: tensor.to(p.device) for name, tensor in tensors.items()}
+        p.keep(tensors["members"])
+        p.load(tensors["theta"], tensors["statistics"])
+        p.step = int(tensors["step"])
+        for name in p.state:
+            p.state[name].copy_(tensors[f"state.{name}"])
+        p.columns = {name: tensors[f"column.{name}"].clone() for name in p.columns}
+        p._bind()
+        self.best = Best(**{name.removeprefix("best."): t.clone() for name, t in tensors.items() if name.startswith("best.")})
+        self.outcomes = list(outcomes)

@@ -1,0 +1,126 @@
+"""The loop: plain, visible, and it yields. Whoever watches reads the moment and may send back a change.
+
+    for moment in train(course):
+        print(moment.step, moment.loss)
+
+One step is one batched forward, one backward, a few element-wise operations on matrices.
+"""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from trainwell.data.batches import Samples
+from trainwell.engine.course import Course
+from trainwell.engine.evaluate import judge
+from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
+
+def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:
+    """Train a course's members until all have ended, or up to step `until`; yields a `Moment` after every update.
+
+    Members end by themselves when their loss is not finite, or after `patience` evaluations without improvement. A
+    moment with an `evaluation` is yielded after best weights were kept and before members leave.
+    """
+    last = course.total_steps if until is None else min(until, course.total_steps)
+    while course.running and course.population.step < last:
+        moment = _step(course, wants_layers)
+        step = course.population.step
+        if step % course.evaluate_every == 0 or step == last:
+            moment.evaluation = _evaluate(course)
+        yield moment
+        for change in moment.changes:
+            _apply(course, change)
+        if moment.evaluation is not None:
+            _let_go(course, moment)
+
+
+def _step(course: Course, wants_layers: WantsLayers) -> Moment:
+    population = course.population
+    batch = course.feed.batch(population.step).of_members(course.groups)
+    rate = population.rates(course.total_steps)
+    shown = wants_layers(population.step + 1)
+    signals: dict[str, Tensor] = {}
+    loss = population.backward(batch, tap=_keeping(signals) if shown else None)
+    before = population.theta.clone() if shown else None
+    gradient = population.gradient.clone() if shown else None
+    population.update(rate)
+    return Moment(
+        step=population.step,
+        epoch=population.step / course.feed.steps_per_epoch,
+        members=population.members,
+        loss=loss,
+        learning_rate=rate.squeeze(1),
+        active=torch.ones_like(population.members, dtype=torch.bool),
+        layers=None if before is None or gradient is None else _layers(course, before, gradient, signals),
+    )
+
+
+def _keeping(signals: dict[str, Tensor]):
+    def tap(name: str, signal: Tensor) -> None:
+        signals[name] = signal.detach().transpose(1, 2)
+
+    return tap
+
+
+def _layers(course: Course, before: Tensor, gradient: Tensor, signals: dict[str, Tensor]) -> list[LayerView]:
+    """What each layer shows; all tensors are copies, so an onlooker can't disturb the training."""
+    population = course.population
+    now, old, slopes = (population.layout.views(m) for m in (population.theta.clone(), before, gradient))
+    return [
+        LayerView(
+            name=name,
+            activation_name="identity" if name == "output" else population.blueprint.activation,
+            weight=now[f"{name}.weight"],
+            gradient=slopes[f"{name}.weight"],
+            before=old[f"{name}.weight"],
+            activation=signals[name],
+        )
+        for name in population.blueprint.layers
+    ]
+
+
+def _evaluate(course: Course) -> Evaluation:
+    """Measure all members, keep best weights, count evaluations without improvement."""
+    population, best, groups = course.population, course.best, course.groups
+    samples: Samples = course.feed.samples
+    loss, metric = judge(population, samples, course.feed.validation, groups)
+    train_loss, _ = judge(population, samples, course.probe, groups)
+    who = population.members
+    better = loss < best.loss[who]
+    if course.monitor == "metric":
+        better = (metric > best.metric[who]) | ((metric == best.metric[who]) & better)
+    improved, rows = who[better], better
+    best.theta[improved] = population.theta[rows]
+    best.statistics[improved] = population.statistics[rows]
+    best.loss[improved], best.metric[improved] = loss[rows], metric[rows]
+    best.step[improved] = population.step
+    best.waited[who] = torch.where(better, 0, best.waited[who] + 1)
+    return Evaluation(loss, metric, train_loss, better)
+
+
+def _let_go(course: Course, moment: Moment) -> None:
+    """Members that diverged, ran out of patience or finished leave the matrix."""
+    assert moment.evaluation is not None
+    population, kept = course.population, torch.isin(moment.members, course.population.members)
+    finite = torch.isfinite(moment.evaluation.loss) & torch.isfinite(moment.loss)
+    diverged = moment.members[kept & ~finite].tolist()
+    tired = moment.members[kept & finite & (course.best.waited[moment.members] >= course.patience)].tolist()
+    if diverged:
+        course.end(diverged, "diverged")
+    if population.step >= course.total_steps:
+        course.end(course.population.members.tolist(), "finished")
+    elif tired:
+        course.end(tired, "stopped-early")
+
+
+def _apply(course: Course, change: Change) -> None:
+    population = course.population
+    here = population.members.tolist()
+    if isinstance(change, Stop):
+        course.end([m for m in change.members if m in here], change.kind)
+    elif isinstance(change, Edit):
+        rows = as_mask(population.members, change.members).nonzero().flatten()
+        population.edit(rows, change.column, change.value)
+    elif isinstance(change, Copy):
+        population.copy_row(here.index(change.source), here.index(change.target))

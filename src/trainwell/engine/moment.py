@@ -1,0 +1,109 @@
+"""What the training loop shows at each step, and what an onlooker may ask of it. Members first in every tensor."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from trainwell.base.outcomes import OutcomeKind
+
+
+@dataclass(frozen=True)
+class LayerView:
+    """One layer at one step.
+
+    Attributes:
+        name: "hidden.0" … "output".
+        activation_name: the non-linearity after it ("relu", "identity" for the output).
+        weight: (K, H, D) after the update.
+        gradient: (K, H, D) of this step, or None when nothing was trained.
+        before: (K, H, D) the weights before the update, or None.
+        activation: (K, B, H) what the layer hands on, or None.
+    """
+
+    name: str
+    activation_name: str
+    weight: Tensor
+    gradient: Tensor | None = None
+    before: Tensor | None = None
+    activation: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Validation of every member at one step: `loss` and `metric` (K,), metric larger is better."""
+
+    loss: Tensor
+    metric: Tensor
+    train_loss: Tensor
+    improved: Tensor
+
+
+@dataclass
+class Moment:
+    """One step of a population.
+
+    Attributes:
+        step: updates made so far, this one included; step 0 is before the first update.
+        epoch: passes over the training part completed, as a fraction.
+        members: (K,) identities of the rows; they stay when others leave.
+        loss: (K,) each member's mean loss on its batch, before the update.
+        learning_rate: (K,) used in this step.
+        active: (K,) False for members that have stopped.
+        evaluation: set at the steps where validation was measured.
+        layers: set at the steps that `wants_layers` asked for.
+    """
+
+    step: int
+    epoch: float
+    members: Tensor
+    loss: Tensor
+    learning_rate: Tensor
+    active: Tensor
+    evaluation: Evaluation | None = None
+    layers: Sequence[LayerView] | None = None
+    changes: list["Change"] = field(default_factory=list)
+
+    def send(self, change: "Change") -> None:
+        """Ask the loop for a change; it is made before the next step."""
+        self.changes.append(change)
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Stop these members (by identity)."""
+
+    members: Sequence[int]
+    kind: OutcomeKind = "interrupted"
+
+
+@dataclass(frozen=True)
+class Edit:
+    """Set a hyperparameter column of these members."""
+
+    members: Sequence[int]
+    column: str
+    value: float
+
+
+@dataclass(frozen=True)
+class Copy:
+    """Overwrite one member's row (weights and optimizer state) by another's."""
+
+    source: int
+    target: int
+
+
+Change = Stop | Edit | Copy
+WantsLayers = Callable[[int], bool]
+
+
+def never(step: int) -> bool:
+    """No layers are shown."""
+    return False
+
+
+def as_mask(members: Tensor, chosen: Sequence[int]) -> Tensor:
+    """(K,) True where a row's identity is among the chosen."""
+    return torch.isin(members, torch.as_tensor(list(chosen), device=members.device))

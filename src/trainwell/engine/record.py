@@ -1,0 +1,63 @@
+"""What was measured during a training, as numpy arrays: tidy rows of (step, member, layer, signal, value). No torch."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+SCHEMA = {"step": pl.Int64, "member": pl.Int32, "layer": pl.String, "signal": pl.String, "value": pl.Float64}
+
+
+class Record:
+    """Signals of the members of one training.
+
+    Signals of the whole network have the layer "". The standard signals are `loss` (training, each recorded step),
+    `train_loss`, `validation_loss`, `validation_metric`, `learning_rate`, and the vitals by their names.
+
+    >>> record = Record()
+    >>> record.add(1, "", "loss", [0, 1], [0.7, 0.6])
+    >>> record.add(2, "", "loss", [0, 1], [0.5, 0.4])
+    >>> steps, values = record.series("loss", member=1)
+    >>> values.tolist()
+    [0.6, 0.4]
+    """
+
+    def __init__(self) -> None:
+        self._rows: dict[tuple[str, str, int], list[tuple[int, float]]] = defaultdict(list)
+
+    def add(self, step: int, layer: str, signal: str, members: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> None:
+        """Note one value a member."""
+        for member, value in zip(members, values, strict=True):
+            self._rows[signal, layer, int(member)].append((int(step), float(value)))
+
+    def series(self, signal: str, *, member: int, layer: str = "") -> tuple[np.ndarray, np.ndarray]:
+        """Steps and values of one signal of one member, in the order of measuring; empty when never measured."""
+        rows = self._rows.get((signal, layer, member), [])
+        return np.array([s for s, _ in rows], dtype=np.int64), np.array([v for _, v in rows], dtype=np.float64)
+
+    def layers(self, signal: str, *, member: int) -> list[str]:
+        """The layers for which a signal was measured, from input to output."""
+        return [layer for (name, layer, who) in self._rows if name == signal and who == member]
+
+    def members(self) -> list[int]:
+        """All members with a measurement."""
+        return sorted({member for (_, _, member) in self._rows})
+
+    def frame(self) -> pl.DataFrame:
+        """The tidy table."""
+        rows = [(s, member, layer, signal, v) for (signal, layer, member), pairs in self._rows.items() for s, v in pairs]
+        return pl.DataFrame(rows, schema=SCHEMA, orient="row")
+
+    @classmethod
+    def from_frame(cls, frame: pl.DataFrame) -> "Record":
+        """The record of a tidy table."""
+        record = cls()
+        for step, member, layer, signal, value in frame.select(list(SCHEMA)).iter_rows():
+            record._rows[signal, layer, member].append((step, value))
+        return record
+
+    def write(self, path: Path) -> None:
+        """Write `vitals.parquet`."""
+        self.frame().write_parquet(path, compression="zstd")

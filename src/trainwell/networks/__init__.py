@@ -1,0 +1,9 @@
+"""Blueprints: structures whose weights are views into one matrix θ (K, P), all members computed at once.
+
+Contract: a blueprint gives its `Layout` (which columns of θ are which tensor), a `forward` over views of θ, and one
+member as a plain `torch.nn.Module`. Samples come last inside a network, units before them: (K, H, B).
+"""
+
+from trainwell.networks.dense import Blueprint as Blueprint, Noise as Noise, Tap as Tap
+from trainwell.networks.layout import Layout as Layout, Slot as Slot
+from trainwell.networks.single import DenseNetwork as DenseNetwork

@@ -1,0 +1,15 @@
+"""The description of a training: frozen plain values with their reasons, its file, its defaults from the data.
+
+Contract: a `Plan` is the only way by which a choice reaches the engine. Change one with `Plan.edited`.
+"""
+
+from trainwell.plan.defaults import complete as complete
+from trainwell.plan.plan import (
+    NAMED as NAMED,
+    Author as Author,
+    Origin as Origin,
+    Plan as Plan,
+    apply_settings as apply_settings,
+    paths as paths,
+    resolve as resolve,
+)

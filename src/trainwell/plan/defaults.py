@@ -1,0 +1,59 @@
+"""From facts to a complete plan: values that the user left open are chosen from the data, each with its reason."""
+
+from math import ceil
+from typing import Any
+
+from trainwell.data import Facts
+from trainwell.ingredients import loss_for
+from trainwell.plan.plan import Plan
+
+Choice = tuple[Any, str]
+
+# TabM's author's table for AutoGluon (practice.md 4.2): rows below → batch size.
+BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
+LARGEST_BATCH = 1024
+FOLDS_BELOW = 3_000  # assumption: below, one held-out fifth is too noisy to choose by (sd of an accuracy ≈ 2 %)
+UPDATES = 3_000  # assumption: updates within which small dense networks converge under Adam; the budget may cut it
+
+
+def complete(plan: Plan, facts: Facts, rows: int) -> Plan:
+    """The plan with every open value chosen; `rows` are those left for training and validation.
+
+    Raises:
+        PlanError: a value of the user's does not fit the data.
+    """
+    choices = {**_data(rows), **_network(rows), **_training(plan, rows)}
+    choices["task"] = (facts.task, facts.why_task)
+    choices["loss.name"] = (loss_for(facts.task), f"the loss of a {facts.task} output")
+    for path, (value, why) in choices.items():
+        open_value = path not in plan.origins or plan.get(path) == "auto"
+        if open_value and plan.get(path) != value:
+            plan = plan.edited({path: value}, by="data", why=why)
+    return plan
+
+
+def _data(rows: int) -> dict[str, Choice]:
+    folds = 5 if rows < FOLDS_BELOW else 0
+    bins = 8 if rows < 500 else 16 if rows < FOLDS_BELOW else 32
+    return {
+        "data.folds": (folds, f"{rows} rows: every row judges once, in five folds"),
+        "data.bins": (bins, f"{rows} rows fill {bins} bins with enough samples each"),
+    }
+
+
+def _network(rows: int) -> dict[str, Choice]:
+    width = 64 if rows < 500 else 128 if rows < FOLDS_BELOW else 256
+    return {"network.width": (width, f"{rows} rows")}
+
+
+def _training(plan: Plan, rows: int) -> dict[str, Choice]:
+    train = rows - rows // plan.data.folds if plan.data.folds else rows - round(rows * plan.data.validation_size)
+    size = next((size for below, size in BATCH_SIZES if rows < below), LARGEST_BATCH)
+    size = min(size, max(1, train // 2))
+    given = plan.training.batch_size if "training.batch_size" in plan.origins else size
+    epochs = min(200, max(20, ceil(UPDATES * given / train)))
+    return {
+        "training.batch_size": (size, f"{rows} rows (table of TabM's author)"),
+        "training.epochs": (epochs, f"about {UPDATES} updates, at least 20 and at most 200 epochs"),
+        "training.patience": (max(5, epochs // 4), "a quarter of the epochs"),
+    }

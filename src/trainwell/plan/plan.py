@@ -1,0 +1,254 @@
+"""The plan: the whole configuration of one training, as frozen plain values, each with who chose it and why.
+
+A value is addressed by its dotted path (`optimizer.learning_rate`). Search draws plans, remedies edit plans, folds and
+seeds vary plans: all through `Plan.edited`, which keeps the origin of every value.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, Field, ValidationError, field_validator
+
+from trainwell.base import PlanError, did_you_mean
+from trainwell.data.kinds import Task
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULES
+from trainwell.plan.sections import (
+    DataSection,
+    EnsembleSection,
+    InitialiserSection,
+    LossSection,
+    NetworkSection,
+    OptimizerSection,
+    RegularisationSection,
+    ScheduleSection,
+    SearchSection,
+    Section,
+    TrainingSection,
+)
+
+Author = Literal["user", "default", "data", "search", "remedy"]
+
+
+class Origin(Section):
+    """Who chose a value, and why."""
+
+    by: Author
+    why: str
+
+
+class Plan(Section):
+    """The description of one training.
+
+    >>> plan = Plan().edited({"optimizer.learning_rate": 0.01}, by="user", why="--set")
+    >>> plan.optimizer.learning_rate, plan.origin("optimizer.learning_rate").by
+    (0.01, 'user')
+    >>> Plan.from_yaml(plan.to_yaml()) == plan
+    True
+    """
+
+    version: Literal[1] = Field(1, description="version of this file's format")
+    task: Literal["auto"] | Task = Field("auto", description="what is predicted; auto: inferred from the target")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="every random stream starts here")
+    data: DataSection = DataSection()
+    network: NetworkSection = NetworkSection()
+    initialiser: InitialiserSection = InitialiserSection()
+    loss: LossSection = LossSection()
+    optimizer: OptimizerSection = OptimizerSection()
+    schedule: ScheduleSection = ScheduleSection()
+    regularisation: RegularisationSection = RegularisationSection()
+    training: TrainingSection = TrainingSection()
+    search: SearchSection = SearchSection()
+    ensemble: EnsembleSection = EnsembleSection()
+    origins: dict[str, Origin] = Field({}, description="by path: who chose a value and why; absent: trainwell's default")
+
+    @field_validator("network", "initialiser", "loss", "optimizer", "schedule")
+    @classmethod
+    def _names_are_known(cls, section: Section) -> Section:
+        for field, registry in NAMED.get(type(section), {}).items():
+            if getattr(section, field) != "auto":
+                registry[getattr(section, field)]
+        return section
+
+    def get(self, path: str) -> Any:
+        """The value at a dotted path."""
+        value: Any = self
+        for part in resolve(path).split("."):
+            value = getattr(value, part)
+        return value
+
+    def origin(self, path: str) -> Origin:
+        """Who chose the value at this path."""
+        return self.origins.get(path, Origin(by="default", why="trainwell's standard value"))
+
+    def chosen_by_user(self, path: str) -> bool:
+        """Whether the user fixed this value, so that nothing else may change it."""
+        return self.origin(path).by == "user"
+
+    def edited(self, values: Mapping[str, Any], *, by: Author, why: str) -> "Plan":
+        """A copy with these values (by dotted path), validated, and their origin noted.
+
+        Raises:
+            PlanError: an unknown path, or a value of the wrong type or range.
+        """
+        tree = self.model_dump()
+        for path, value in values.items():
+            full = resolve(path)
+            *parents, leaf = full.split(".")
+            place = tree
+            for parent in parents:
+                place = place[parent]
+            place[leaf] = value
+            tree["origins"][full] = {"by": by, "why": why}
+        return validated(tree)
+
+    @classmethod
+    def from_yaml(cls, source: str | Path) -> "Plan":
+        """Read a plan from a file's path or from YAML text.
+
+        Values the file names without an origin are the user's; those it does not name stay open for data and search.
+
+        Raises:
+            PlanError: no such file, not YAML, an unknown key, a wrong type or range.
+        """
+        tree = _parse(source)
+        given = {path: value for path, value in _leaves(tree) if path not in ("version",)}
+        origins = tree.get("origins") or {}
+        if not isinstance(origins, dict):
+            raise PlanError("Plan: 'origins' must be a mapping of paths to {by, why}.")
+        named = {path: {"by": "user", "why": "given in the plan"} for path in given if resolve(path) not in origins}
+        return validated({**tree, "origins": {**named, **origins}})
+
+    def to_yaml(self, path: Path | None = None) -> str:
+        """The plan as YAML text, also written to `path` if given; reads back equal."""
+        tree = self.model_dump(mode="json")
+        tree["origins"] = {p: self.origin(p).model_dump() for p in paths()}
+        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+        if path is not None:
+            path.write_text(text, encoding="utf-8")
+        return text
+
+
+NAMED: dict[type[Section], dict[str, Any]] = {
+    NetworkSection: {"activation": ACTIVATIONS},
+    InitialiserSection: {"name": INITIALISERS},
+    LossSection: {"name": LOSSES},
+    OptimizerSection: {"name": OPTIMIZERS},
+    ScheduleSection: {"name": SCHEDULES},
+}
+
+
+def paths() -> tuple[str, ...]:
+    """All dotted paths of a plan, in its order."""
+    return tuple(_paths(Plan, ""))
+
+
+def _paths(model: type[BaseModel], prefix: str) -> Iterator[str]:
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            yield from _paths(kind, f"{prefix}{name}.")
+        elif name not in ("origins", "version"):
+            yield prefix + name
+
+
+def resolve(path: str) -> str:
+    """The full path of a value, from its path or from its last name where that is unique.
+
+    >>> resolve("learning_rate")
+    'optimizer.learning_rate'
+    """
+    known = paths()
+    if path in known:
+        return path
+    ends = [full for full in known if full.rpartition(".")[2] == path]
+    if len(ends) == 1:
+        return ends[0]
+    if ends:
+        raise PlanError(f"Plan: '{path}' may mean {' or '.join(ends)}; write it in full.")
+    raise PlanError(f"Plan: unknown key '{path}'.{did_you_mean(path, [*known, *(p.rpartition('.')[2] for p in known)])}")
+
+
+def apply_settings(plan: Plan, settings: Mapping[str, str]) -> Plan:
+    """A plan with `--set key=value` applied; the values are read as YAML.
+
+    >>> apply_settings(Plan(), {"batch_size": "64"}).training.batch_size
+    64
+    """
+    values = {key: _scalar(key, text) for key, text in settings.items()}
+    return plan.edited(values, by="user", why="--set")
+
+
+def _scalar(key: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise PlanError(f"--set {key}: '{text}' is not a value.") from error
+    return _number(value)
+
+
+def _number(value: Any) -> Any:
+    """YAML 1.1 reads `1e-3` as text; a person means the number."""
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value
+
+
+def _parse(source: str | Path) -> dict[str, Any]:
+    is_text = isinstance(source, str) and ("\n" in source or ":" in source and not Path(source).suffix)
+    name = "the text" if is_text else str(source)
+    if is_text:
+        text = str(source)
+    else:
+        try:
+            text = Path(source).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise PlanError(f"Plan: cannot read '{source}': {_reason(error)}.") from error
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        line = f" at line {where.line + 1}" if where else ""
+        raise PlanError(f"Plan: {name} is not YAML{line}; write lines such as 'seed: 1'.") from error
+    if not isinstance(tree, dict):
+        raise PlanError(f"Plan: {name} must be a mapping of sections, such as 'optimizer: {{learning_rate: 0.01}}'.")
+    return tree
+
+
+def _reason(error: OSError | UnicodeDecodeError) -> str:
+    return (error.strerror or "unreadable").lower() if isinstance(error, OSError) else "not UTF-8 text"
+
+
+def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The values a mapping names, by dotted path; unknown ones are left for the validation to report."""
+    known = set(paths())
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and key not in known:
+            yield from ((f"{key}.{leaf}", v) for leaf, v in value.items() if f"{key}.{leaf}" in known)
+        elif key in known:
+            yield key, value
+
+
+def validated(tree: Mapping[str, Any]) -> Plan:
+    """A plan from nested plain values; the first fault as one line."""
+    sections = {key: {k: _number(v) for k, v in value.items()} if isinstance(value, dict) else value for key, value in tree.items()}
+    try:
+        return Plan.model_validate(sections)
+    except ValidationError as error:
+        raise PlanError(_line(error.errors()[0])) from error
+
+
+def _line(fault: Any) -> str:
+    path = ".".join(str(part) for part in fault["loc"])
+    if fault["type"] == "extra_forbidden":
+        known = [p for full in paths() for p in (full, full.partition(".")[0])]
+        return f"Plan: unknown key '{path}'.{did_you_mean(path, known)}"
+    if fault["type"] == "value_error" and isinstance(fault["ctx"]["error"], PlanError):
+        return f"Plan: {path}: {fault['ctx']['error']}"
+    if path == "version":
+        return f"Plan: version {fault['input']!r} is not known; this trainwell writes and reads version 1."
+    return f"Plan: {path} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."

@@ -1,0 +1,123 @@
+"""What is measured of a layer: norms, the size of an update, and what its units do. Formula, range, how to read it."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.linalg import vector_norm
+
+from trainwell.base import Registry
+from trainwell.engine.moment import LayerView
+from trainwell.ingredients import ACTIVATIONS
+
+Measure = Callable[[LayerView], Tensor | None]
+
+MINIMUM_SAMPLES = 8
+"""Fewer samples do not tell a unit that never fires from one that fires seldom (our assumption)."""
+
+NEGLIGIBLE = 1e-3
+"""A unit of a smooth rectifier (GELU, SiLU …) whose every output is smaller hands on nothing (our assumption)."""
+
+NEAR_BOUND = (1 - 0.95**0.5) / 2
+"""Of the distance between its bounds; nearer, a unit counts as saturated.
+
+There the slope of sigmoid and tanh is under 5 % of its largest value: |z| > 4.4 and |z| > 2.2. Looser than DeepDiagnosis'
+|z| ≥ 5, so that saturation is seen while it comes; the rule asks for most units before it speaks.
+"""
+
+SMOOTH_RECTIFIERS = frozenset({"gelu", "mish", "silu"})
+"""Activations that tend to 0 on the left without reaching it."""
+
+MOSTLY = 0.5
+"""A unit is saturated when more than this share of the samples finds it near a bound (TheDeepChecker's and ours)."""
+
+
+def gradient_norm(view: LayerView) -> Tensor | None:
+    """‖g‖₂ of the layer's weights, ≥ 0. Read it against the other layers: falling towards the input, it vanishes."""
+    return None if view.gradient is None else norm(view.gradient)
+
+
+def update_ratio(view: LayerView) -> Tensor | None:
+    """‖Δw‖/‖w‖ of one step (B7). About 1e-3 is usual; above 0.1 the layer is thrown about, below 1e-6 it stands still.
+
+    ‖w‖ is that before the update. A layer of zeros that moves has the ratio 1, one that does not move has 0.
+    """
+    if view.before is None:
+        return None
+    moved, size = norm(view.weight - view.before), norm(view.before)
+    return torch.where(size == 0, torch.where(moved == 0, moved, torch.ones_like(moved)), moved / size)
+
+
+def weight_norm(view: LayerView) -> Tensor | None:
+    """‖w‖₂ after the update, ≥ 0. Growth by orders of magnitude is divergence; decay to 0 is too much regularisation."""
+    return norm(view.weight)
+
+
+def activation_mean(view: LayerView) -> Tensor | None:
+    """Mean of what the layer hands on, over samples and units. Far from 0 compared with the deviation: not centred."""
+    return None if view.activation is None else view.activation.flatten(1).mean(1)
+
+
+def activation_std(view: LayerView) -> Tensor | None:
+    """Deviation of what the layer hands on, over samples and units. It should not shrink or grow with depth (I13)."""
+    return None if view.activation is None else view.activation.flatten(1).std(1, correction=0)
+
+
+def dead_fraction(view: LayerView) -> Tensor | None:
+    """Share of rectifier units that hand on nothing for all samples of the view, in [0, 1] (D4).
+
+    An upper bound of the share that is dead on the whole data set: a unit may fire for a sample that is not in the view.
+    Applies to ReLU (never > 0) and to smooth rectifiers (never beyond ±NEGLIGIBLE); leaky ones cannot die.
+    """
+    units = samples_by_units(view)
+    name = view.activation_name
+    if units is None or name not in ACTIVATIONS:
+        return None
+    if ACTIVATIONS[name].silent:
+        return share((units <= 0).all(1), units)
+    return share((units.abs() < NEGLIGIBLE).all(1), units) if name in SMOOTH_RECTIFIERS else None
+
+
+def saturated_fraction(view: LayerView) -> Tensor | None:
+    """Share of sigmoid or tanh units that are near a bound for most samples, in [0, 1] (D3): their slope stops learning."""
+    units = samples_by_units(view)
+    name = view.activation_name
+    if units is None or name not in ACTIVATIONS or (bounds := ACTIVATIONS[name].bounds) is None:
+        return None
+    low, high = bounds
+    margin = NEAR_BOUND * (high - low)
+    near = (units < low + margin) | (units > high - margin)
+    return share(near.to(units.dtype).mean(1) > MOSTLY, units)
+
+
+def norm(values: Tensor) -> Tensor:
+    """(K, ...) to (K,): each member's Euclidean norm."""
+    return vector_norm(values.flatten(1), dim=1)
+
+
+def samples_by_units(view: LayerView) -> Tensor | None:
+    """(K, samples, H): all but the last axis are samples (of a sequence: time too); None when they are too few to judge."""
+    if view.activation is None:
+        return None
+    units = view.activation.flatten(1, -2)
+    return units if units.shape[1] >= MINIMUM_SAMPLES else None
+
+
+def share(chosen: Tensor, units: Tensor) -> Tensor:
+    """(K, H) of truth to its mean (K,); NaN for a member whose activations are not all finite: nothing is known of it."""
+    known = units.isfinite().flatten(1).all(1)
+    return torch.where(known, chosen.to(units.dtype).mean(1), torch.nan)
+
+
+MEASURES: Registry[Measure] = Registry(
+    "vital",
+    {
+        "gradient-norm": gradient_norm,
+        "update-ratio": update_ratio,
+        "weight-norm": weight_norm,
+        "activation-mean": activation_mean,
+        "activation-std": activation_std,
+        "dead-fraction": dead_fraction,
+        "saturated-fraction": saturated_fraction,
+    },
+)
