@@ -23,7 +23,7 @@ from trainwell.data.prepare_store import (
     save_preparation as save_preparation,
 )
 from trainwell.data.profile import profile as profile
-from trainwell.data.read import BUNDLED as BUNDLED, read_table as read_table, table_from_arrays as table_from_arrays
+from trainwell.data.read import BUNDLED as BUNDLED, read_table as read_table
 from trainwell.data.split import Split as Split, fold_rows as fold_rows, split_rows as split_rows
-from trainwell.data.table import Table as Table
+from trainwell.data.table import Table as Table, table_from_arrays as table_from_arrays
 from trainwell.data.target import drop_missing_targets as drop_missing_targets, target_array as target_array

@@ -127,7 +127,7 @@ def _cells(text: bytes, shape: _Shape, separator: str, names: list[str], source:
                 return _trimmed(frame.rename(dict(zip(frame.columns, names, strict=True))))
         except pl.exceptions.PolarsError:
             pass  # quotes inside a field: the slow reader below understands them
-    return _trimmed(_cells_one_by_one(text, separator, names, source))
+    return _trimmed(_cells_one_by_one(text, shape.balanced, separator, names, source))
 
 
 def _without_blank_lines(text: bytes, starts: np.ndarray) -> bytes:
@@ -135,18 +135,22 @@ def _without_blank_lines(text: bytes, starts: np.ndarray) -> bytes:
     return b"".join(text[a:b].rstrip(b"\n") + b"\n" for a, b in zip(starts, stops, strict=True))
 
 
-def _cells_one_by_one(text: bytes, separator: str, names: list[str], source: str) -> pl.DataFrame:
+def _cells_one_by_one(
+    text: bytes, balanced: bool, separator: str, names: list[str], source: str
+) -> pl.DataFrame:
     reader = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), delimiter=separator)
     rows: list[list[str]] = []
-    started = 1
+    started = last = 1
     try:
         for record in reader:
             if record and len(record) != len(names):
                 raise DataError(_ragged(source, started, len(record), len(names), separator))
             rows += [record] if record else []
-            started = reader.line_num + 1
+            last, started = started, reader.line_num + 1
     except csv.Error as error:
-        raise DataError(f"'{source}', line {started}: {error}. A quotation mark may be left open.") from None
+        raise DataError(f"'{source}', line {started}: {error}. Is a quotation mark left open there?") from None
+    if reader.line_num > last and not balanced:
+        raise DataError(f"'{source}', line {last}: a quotation mark opens there and is never closed. Close it.")
     return pl.DataFrame(rows[1:], schema=dict.fromkeys(names, pl.String), orient="row")
 
 
@@ -160,7 +164,7 @@ def _ragged(source: str, line: int, found: int, expected: int, separator: str) -
 def _trimmed(frame: pl.DataFrame) -> pl.DataFrame:
     """Without the empty rows that spreadsheets leave at the end (rows of separators alone)."""
     last = frame.tail(1)
-    if frame.width == 1 or not frame.height or not all(value in (None, "") for value in last.row(0)):
+    if frame.width == 1 or not frame.height or any((value or "").strip() for value in last.row(0)):
         return frame
     filled = frame.select(pl.any_horizontal(pl.all().fill_null("").str.strip_chars() != "")).to_series()
     return frame.head(int(filled.arg_true().max() or -1) + 1 if filled.any() else 0)

@@ -1,15 +1,24 @@
-"""What a rule is given: one member's record, and what is known beside it. And how a noisy curve is read."""
+"""What a rule is given: one member's record and what is known beside it; how a noisy curve is read; how a bound is told."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
 from trainwell.base import Outcome
-from trainwell.data.facts import Facts
+from trainwell.data import Facts
 from trainwell.engine.record import Record
 from trainwell.plan import Plan
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps (n,) int64, values (n,) float64
+
+EARLY = 16
+"""Updates that count as the start of a training: five looks at the layers, before they have moved far."""
+
+SMOOTHING = 3
+"""Losses in a running mean: enough that one odd batch does not speak for the training (our assumption)."""
+
+LEARNED = 0.05
+"""Share of the chance loss that must be gone before a network counts as learning at all (our assumption)."""
 
 
 @dataclass(frozen=True)
@@ -52,3 +61,62 @@ class Case:
     def layers(self, signal: str) -> list[str]:
         """Layers for which a signal was measured, from input to output."""
         return self.record.layers(signal, member=self.member)
+
+    @property
+    def updates(self) -> int:
+        """Updates seen so far."""
+        steps, _ = self.curve("loss")
+        return int(steps[-1]) if len(steps) else 0
+
+    @property
+    def planned_updates(self) -> int:
+        """Updates of the whole training, were it not stopped."""
+        return max(self.updates, self.plan.training.epochs * self.updates_per_epoch)
+
+    @property
+    def scale(self) -> float:
+        """The loss that gradients and losses are held against: that of chance, else the first one."""
+        _, losses = self.finite("loss")
+        first = float(losses[0]) if len(losses) else 1.0
+        return max(self.chance_loss if self.chance_loss is not None else first, 1e-12)
+
+    @property
+    def learned(self) -> bool:
+        """Whether the training loss ever came clearly below that of chance."""
+        _, judged = self.finite("train_loss")
+        _, seen = self.finite("loss")
+        values = judged if len(judged) else running_mean(seen, 10)
+        return len(values) > 0 and float(values.min()) < (1 - LEARNED) * self.scale
+
+
+def running_mean(values: np.ndarray, window: int = SMOOTHING) -> np.ndarray:
+    """Means of `window` neighbours; of all values when there are fewer.
+
+    >>> running_mean(np.array([1.0, 2.0, 3.0, 4.0])).tolist()
+    [2.0, 3.0]
+    """
+    window = min(window, len(values))
+    return np.convolve(values, np.ones(window) / window, "valid") if window else values
+
+
+def median(curve: Curve, *, until: int | None = None) -> float:
+    """Median of a curve's finite values, of all or of those up to step `until`; NaN when there are none."""
+    steps, values = curve
+    chosen = values[np.isfinite(values) & (steps <= (np.inf if until is None else until))]
+    return float(np.median(chosen)) if len(chosen) else float("nan")
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A bound of a rule: its value, what healthy trainings show, and where it comes from.
+
+    `healthy` is the range over the healthy recipes of `testing.faults` (1st to 99th percentile) unless it says otherwise.
+    """
+
+    value: float
+    healthy: str
+    origin: str
+
+    def evidence(self, figure: str, measured: float, **more: float | str) -> dict[str, float | str]:
+        """The figures that every finding tells: what was measured, against what."""
+        return {"figure": figure, "measured": measured, "threshold": self.value, "healthy": self.healthy, **more}

@@ -54,9 +54,13 @@ class Record:
     def from_frame(cls, frame: pl.DataFrame) -> "Record":
         """The record of a tidy table."""
         record = cls()
-        for step, member, layer, signal, value in frame.select(list(SCHEMA)).iter_rows():
-            record._rows[signal, layer, member].append((step, value))
+        record.extend(frame)
         return record
+
+    def extend(self, frame: pl.DataFrame) -> None:
+        """Add the rows of a tidy table."""
+        for step, member, layer, signal, value in frame.select(list(SCHEMA)).iter_rows():
+            self._rows[signal, layer, member].append((step, value))
 
     def write(self, path: Path) -> None:
         """Write `vitals.parquet`."""

@@ -13,16 +13,17 @@ Choice = tuple[Any, str]
 BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
 LARGEST_BATCH = 1024
 FOLDS_BELOW = 3_000  # assumption: below, one held-out fifth is too noisy to choose by (sd of an accuracy ≈ 2 %)
+BINNED_INPUTS = 512  # assumption: more inputs than this from bins cost more time than they bring
 UPDATES = 3_000  # assumption: updates within which small dense networks converge under Adam; the budget may cut it
 
 
-def complete(plan: Plan, facts: Facts, rows: int) -> Plan:
-    """The plan with every open value chosen; `rows` are those left for training and validation.
+def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
+    """The plan with every open value chosen; `rows` are those left for training and validation, `numbers` the numeric inputs.
 
     Raises:
         PlanError: a value of the user's does not fit the data.
     """
-    choices = {**_data(rows), **_network(rows), **_training(plan, rows)}
+    choices = {**_data(rows, numbers), **_network(rows), **_training(plan, rows)}
     choices["task"] = (facts.task, facts.why_task)
     choices["loss.name"] = (loss_for(facts.task), f"the loss of a {facts.task} output")
     for path, (value, why) in choices.items():
@@ -32,13 +33,17 @@ def complete(plan: Plan, facts: Facts, rows: int) -> Plan:
     return plan
 
 
-def _data(rows: int) -> dict[str, Choice]:
-    folds = 5 if rows < FOLDS_BELOW else 0
+def _data(rows: int, numbers: int) -> dict[str, Choice]:
+    folds = 5 if 10 <= rows < FOLDS_BELOW else 0
     bins = 8 if rows < 500 else 16 if rows < FOLDS_BELOW else 32
-    return {
-        "data.folds": (folds, f"{rows} rows: every row judges once, in five folds"),
-        "data.bins": (bins, f"{rows} rows fill {bins} bins with enough samples each"),
+    bins = max(2, min(bins, BINNED_INPUTS // max(1, numbers)))
+    choices: dict[str, Choice] = {
+        "data.folds": (folds, f"{rows} rows: every row judges once, in {folds} folds" if folds else f"{rows} rows"),
+        "data.bins": (bins, f"{rows} rows and {numbers} numbers"),
     }
+    if bins < 4:
+        choices["data.encoding"] = ("plain", f"{numbers} numbers are inputs enough without bins")
+    return choices
 
 
 def _network(rows: int) -> dict[str, Choice]:

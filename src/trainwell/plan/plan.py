@@ -38,6 +38,9 @@ class Origin(Section):
     why: str
 
 
+STANDARD = Origin(by="default", why="trainwell's standard value")
+
+
 class Plan(Section):
     """The description of one training.
 
@@ -80,7 +83,7 @@ class Plan(Section):
 
     def origin(self, path: str) -> Origin:
         """Who chose the value at this path."""
-        return self.origins.get(path, Origin(by="default", why="trainwell's standard value"))
+        return self.origins.get(path, STANDARD)
 
     def chosen_by_user(self, path: str) -> bool:
         """Whether the user fixed this value, so that nothing else may change it."""
@@ -113,12 +116,12 @@ class Plan(Section):
             PlanError: no such file, not YAML, an unknown key, a wrong type or range.
         """
         tree = _parse(source)
-        given = {path: value for path, value in _leaves(tree) if path not in ("version",)}
         origins = tree.get("origins") or {}
         if not isinstance(origins, dict):
             raise PlanError("Plan: 'origins' must be a mapping of paths to {by, why}.")
-        named = {path: {"by": "user", "why": "given in the plan"} for path in given if resolve(path) not in origins}
-        return validated({**tree, "origins": {**named, **origins}})
+        named = {path: {"by": "user", "why": "given in the plan"} for path in _leaves(tree) if path not in origins}
+        kept = {path: origin for path, origin in origins.items() if origin != STANDARD.model_dump()}
+        return validated({**tree, "origins": {**named, **kept}})
 
     def to_yaml(self, path: Path | None = None) -> str:
         """The plan as YAML text, also written to `path` if given; reads back equal."""
@@ -223,14 +226,13 @@ def _reason(error: OSError | UnicodeDecodeError) -> str:
     return (error.strerror or "unreadable").lower() if isinstance(error, OSError) else "not UTF-8 text"
 
 
-def _leaves(tree: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-    """The values a mapping names, by dotted path; unknown ones are left for the validation to report."""
-    known = set(paths())
-    for key, value in tree.items():
-        if isinstance(value, Mapping) and key not in known:
-            yield from ((f"{key}.{leaf}", v) for leaf, v in value.items() if f"{key}.{leaf}" in known)
-        elif key in known:
-            yield key, value
+def _leaves(tree: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of the values a mapping names; unknown ones are left for the validation to report."""
+    for path in paths():
+        section, _, leaf = path.rpartition(".")
+        place = tree.get(section) if section else tree
+        if isinstance(place, Mapping) and leaf in place:
+            yield path
 
 
 def validated(tree: Mapping[str, Any]) -> Plan:

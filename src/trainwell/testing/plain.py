@@ -77,8 +77,7 @@ def train_plainly(setting: Setting, seed: int) -> Case:
     torch.manual_seed(seed)
     plan, rows = setting.plan, prepared(setting, seed)
     network = Network(plan, rows, setting)
-    record, steps_per_epoch = Record(), -(-len(rows.x) // min(plan.training.batch_size, len(rows.x)))
-    outcome = None
+    record, outcome = Record(), None
     for moment in moments(network, plan, rows):
         observe(moment, record)
         outcome = ended(record, plan, moment)
@@ -88,7 +87,7 @@ def train_plainly(setting: Setting, seed: int) -> Case:
         record,
         member=0,
         plan=plan,
-        updates_per_epoch=steps_per_epoch,
+        updates_per_epoch=updates_per_epoch(plan, len(rows.x)),
         chance_loss=chance(rows),
         outcome=outcome if setting.keep_best else None,
         input_scale=scale_of(rows.x),
@@ -143,8 +142,8 @@ def initialise(network: Network, plan: Plan, setting: Setting) -> None:
 def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
     """The loop, as written by hand: forward, loss, backward, step; validation once an epoch."""
     optimizer = optimizer_of(network, plan)
-    size, n, wanted = min(plan.training.batch_size, len(rows.x)), len(rows.x), sampling(SAMPLE_EVERY)
-    per_epoch = -(-n // size)
+    size, n, wanted = plan.training.batch_size, len(rows.x), sampling(SAMPLE_EVERY)
+    per_epoch = updates_per_epoch(plan, n)
     total, best = plan.training.epochs * per_epoch, torch.tensor(torch.inf)
     for step in range(1, total + 1):
         if (step - 1) % per_epoch == 0:
@@ -159,6 +158,12 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
             moment.evaluation = evaluated(network, rows, best)
             best = torch.minimum(best, moment.evaluation.loss)
         yield moment
+
+
+def updates_per_epoch(plan: Plan, rows: int) -> int:
+    """Batches in a pass; a last batch of a single row is left out, for batch norm cannot use it."""
+    size = plan.training.batch_size
+    return max(1, rows // size if rows % size == 1 else -(-rows // size))
 
 
 def update(

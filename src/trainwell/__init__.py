@@ -1,0 +1,41 @@
+"""trainwell trains neural networks well, and says why when one can't be trained.
+
+    run = trainwell.fit(X, y, budget="60s")     # data in, network out
+    model = trainwell.Classifier().fit(X, y)    # the same as a scikit-learn estimator
+    run = trainwell.load("runs/demo")           # a run directory
+
+The names below are the public ones. They are imported when first used (PEP 562): `import trainwell` itself is fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit
+    from trainwell.plan import Plan as Plan
+    from trainwell.recipe import Run as Run, load_run as load
+
+__version__ = "0.1.0"
+__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load"]
+
+_HOME = {
+    "Classifier": ("trainwell.estimators", "Classifier"),
+    "Plan": ("trainwell.plan", "Plan"),
+    "Regressor": ("trainwell.estimators", "Regressor"),
+    "Run": ("trainwell.recipe", "Run"),
+    "fit": ("trainwell.estimators", "fit"),
+    "load": ("trainwell.recipe", "load_run"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'trainwell' has no attribute '{name}'")
+    module, attribute = _HOME[name]
+    value = getattr(import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

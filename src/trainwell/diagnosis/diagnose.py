@@ -1,0 +1,90 @@
+"""All rules over one member or many: causes before symptoms, equal findings of several members told once."""
+
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from trainwell.base import Registry
+from trainwell.diagnosis.case import Case
+from trainwell.diagnosis.finding import SEVERITIES, Finding
+from trainwell.diagnosis.rules_fit import FIT_RULES
+from trainwell.diagnosis.rules_rate import RATE_RULES
+from trainwell.diagnosis.rules_signal import SIGNAL_RULES
+
+Rule = Callable[[Case], Finding | None]
+
+CAUSES: dict[str, tuple[str, ...]] = {
+    "initial-loss-off": ("unscaled-inputs", "exploding-gradient"),
+    "learning-rate-too-large": ("unscaled-inputs", "exploding-gradient", "initial-loss-off"),
+    "exploding-gradient": ("unscaled-inputs", "learning-rate-too-large"),
+    "saturated-units": ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient"),
+    "dead-units": ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient"),
+    "vanishing-gradient": ("unscaled-inputs", "saturated-units", "dead-units", "learning-rate-too-large"),
+    "non-finite": ("unscaled-inputs", "exploding-gradient", "learning-rate-too-large", "initial-loss-off"),
+}
+"""By kind: what may bring it about, if it was there before."""
+
+
+def diagnose(case: Case) -> list[Finding]:
+    """What is wrong with one member: causes first, then what follows from them, then mere information."""
+    found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
+    ordered = sorted(found, key=_place)
+    return [_explained(finding, ordered[:i]) for i, finding in enumerate(ordered)]
+
+
+def diagnose_all(cases: Sequence[Case]) -> list[Finding]:
+    """What is wrong with any of these members; a finding of the same kind and layer is told once, with its worst evidence."""
+    groups: dict[tuple[str, str | None], list[Finding]] = defaultdict(list)
+    for case in cases:
+        for finding in diagnose(case):
+            groups[finding.kind, finding.layer].append(finding)
+    merged = [_merged(findings, len(cases)) for findings in groups.values()]
+    return sorted(merged, key=_place)
+
+
+def _place(finding: Finding) -> tuple[bool, int, int]:
+    """Information last; else by the step at which it was there, and at one step by the order of the table."""
+    return finding.severity == "info", finding.step or 0, list(RULES).index(finding.kind)
+
+
+def _explained(finding: Finding, earlier: Sequence[Finding]) -> Finding:
+    """A symptom names its cause and is not graver than a warning; NaN stays what it is."""
+    causes = [f.kind for f in earlier if f.kind in CAUSES.get(finding.kind, ()) and f.severity != "info"]
+    if not causes or finding.severity == "info":
+        return finding
+    message = f"{finding.message.removesuffix('.')} (probably because of {causes[0]})."
+    severity = "critical" if finding.kind == "non-finite" else "warning"
+    return replace(finding, severity=severity, message=message, evidence=finding.evidence | {"caused_by": causes[0]})
+
+
+def _merged(findings: Sequence[Finding], members: int) -> Finding:
+    """One finding for several members: the worst, with how many it concerns."""
+    worst = max(findings, key=lambda finding: (SEVERITIES.index(finding.severity), _excess(finding)))
+    if members == 1:
+        return worst
+    concerned = {finding.member for finding in findings}
+    text = f"In {len(concerned)} of {members} members: {worst.message}"
+    whose = worst.member if len(concerned) == 1 else None
+    return replace(worst, message=text, member=whose, evidence=worst.evidence | {"members": f"{len(concerned)} of {members}"})
+
+
+def _excess(finding: Finding) -> float:
+    """How many times beyond its threshold a figure lies, on whichever side."""
+    measured, threshold = finding.evidence.get("measured"), finding.evidence.get("threshold")
+    if isinstance(measured, str) or isinstance(threshold, str) or not measured or not threshold:
+        return float("inf")
+    return max(measured / threshold, threshold / measured)
+
+
+RULES: Registry[Rule] = Registry(
+    "rule",
+    {
+        # in the order from cause to symptom, for what is there from the same step on
+        "unscaled-inputs": FIT_RULES["unscaled-inputs"],
+        "exploding-gradient": SIGNAL_RULES["exploding-gradient"],
+        "initial-loss-off": FIT_RULES["initial-loss-off"],
+        **RATE_RULES,
+        **{kind: rule for kind, rule in SIGNAL_RULES.items() if kind not in ("exploding-gradient",)},
+        "overfitting": FIT_RULES["overfitting"],
+    },
+)

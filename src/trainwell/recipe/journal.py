@@ -1,0 +1,54 @@
+"""What a run has decided and found so far, so that a resumed run takes the same way.
+
+A recipe is a sequence of steps with names. The journal remembers the result of each finished step (plain JSON values);
+a resumed run goes through the recipe again and is given the remembered results. Decisions that depend on measured time
+are remembered too, which is what makes a resumed run end bit-identically.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from trainwell.base import RunError
+from trainwell.data.facts import plain
+
+FORMAT = 1
+
+
+class Journal:
+    """Remembered results by name, in `checkpoints/journal.json`, rewritten atomically."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.entries: dict[str, Any] = {}
+        if path.exists():
+            self.entries = _read(path)
+
+    def __contains__(self, name: str) -> bool:
+        return name in self.entries
+
+    def remember(self, name: str, compute: Callable[[], Any]) -> Any:
+        """The remembered value, or else what `compute` gives, remembered from now on."""
+        if name not in self.entries:
+            self.note(name, compute())
+        return self.entries[name]
+
+    def note(self, name: str, value: Any) -> None:
+        """Remember a value."""
+        self.entries[name] = plain(value)
+        unfinished = self.path.with_suffix(".partial")
+        unfinished.write_text(json.dumps({"format": FORMAT, "entries": self.entries}), encoding="utf-8")
+        os.replace(unfinished, self.path)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        entries, number = content["entries"], content["format"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RunError(f"The run's journal '{path}' is damaged; start the run anew with 'trainwell fit'.") from error
+    if number != FORMAT:
+        raise RunError(f"The run's journal has format {number}, this trainwell reads {FORMAT}; upgrade with 'pip install -U trainwell'.")
+    return entries

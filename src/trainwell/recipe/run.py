@@ -1,0 +1,214 @@
+"""Running the recipe: stage after stage, each recorded; and going on with a run that was stopped."""
+
+import platform
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import sklearn
+import torch
+
+from trainwell.base import RunError
+from trainwell.data import Table, save_preparation
+from trainwell.data.facts import plain
+from trainwell.diagnosis import write_findings
+from trainwell.engine import Record
+from trainwell.plan import Plan
+from trainwell.recipe.clock import Clock
+from trainwell.recipe.folder import locked, new_folder, require_run, write_json
+from trainwell.recipe.journal import Journal
+from trainwell.recipe.judging import findings_of
+from trainwell.recipe.loaded import Run, load_run
+from trainwell.recipe.metrics import HIGHER_IS_BETTER, MAIN
+from trainwell.recipe.request import Request, Show, silent
+from trainwell.recipe.setup import STANDARD_BUDGET, Setting, as_table, prepare_setting, requested_plan
+from trainwell.recipe.stages import STAGES
+from trainwell.recipe.workshop import Workshop
+from trainwell.version import VERSION
+
+NEEDS = {"search": "rate-range", "final": "search", "test": "final"}  # a stage is skipped when Ctrl-C cut off what it builds on
+
+
+def run_recipe(request: Request, show: Show = silent) -> Run:
+    """Run all stages on a request and write the run directory.
+
+    Raises:
+        InputError: the input is at fault; nothing has been written.
+    """
+    began = time.monotonic() if request.started is None else request.started
+    setting = prepare_setting(request)
+    folder = new_folder(request.out)
+    with locked(folder):
+        journal = Journal(folder / "checkpoints" / "journal.json")
+        _remember_request(request, setting, folder, journal)
+        clock = Clock(request.budget or STANDARD_BUDGET, spent=time.monotonic() - began)
+        return _run(request, setting, folder, journal, clock, show)
+
+
+def resume_run(path: Path, show: Show = silent) -> Run:
+    """Go on with a run that was killed or interrupted; a finished one is left as it is.
+
+    Raises:
+        RunError: no run, damaged, or in use.
+    """
+    require_run(path)
+    journal = Journal(path / "checkpoints" / "journal.json")
+    if journal.entries.get("finished"):
+        return load_run(path)
+    if "request" not in journal:
+        raise RunError(f"The run '{path}' was stopped before it began; start it anew with 'trainwell fit'.")
+    with locked(path):
+        request = _remembered_request(path, journal)
+        setting = prepare_setting(request)
+        clock = Clock(request.budget or STANDARD_BUDGET, spent=float(journal.entries.get("elapsed", 0.0)))
+        return _run(request, setting, path, journal, clock, show)
+
+
+def _remember_request(request: Request, setting: Setting, folder: Path, journal: Journal) -> None:
+    """Keep the request and the data until the run is finished, so that it can be resumed."""
+    setting.table.frame.write_parquet(folder / "checkpoints" / "data.parquet")
+    if setting.test is not None:
+        setting.test.frame.write_parquet(folder / "checkpoints" / "test.parquet")
+    asked = {
+        "plan": requested_plan(request).to_yaml(),
+        "targets": list(request.targets),
+        "task": setting.facts.task,
+        "budget": request.budget,
+        "test_size": request.test_size,
+        "device": request.device,
+        "only_check": request.only_check,
+        "source": setting.table.source,
+        "test_source": None if setting.test is None else setting.test.source,
+    }
+    journal.note("request", asked)
+
+
+def _remembered_request(path: Path, journal: Journal) -> Request:
+    asked = journal.entries["request"]
+    try:
+        data = Table(pl.read_parquet(path / "checkpoints" / "data.parquet"), asked["source"])
+        test = asked["test_source"] and Table(pl.read_parquet(path / "checkpoints" / "test.parquet"), asked["test_source"])
+        return Request(
+            data=data,
+            targets=tuple(asked["targets"]),
+            task=asked["task"],
+            plan=Plan.from_yaml(asked["plan"]),
+            budget=asked["budget"],
+            test=test,
+            test_size=asked["test_size"],
+            device=asked["device"],
+            only_check=asked["only_check"],
+        )
+    except (OSError, KeyError, pl.exceptions.PolarsError) as error:
+        raise RunError(f"The run '{path}' is damaged: its data or request cannot be read; start it anew with 'trainwell fit'.") from error
+
+
+def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clock: Clock, show: Show) -> Run:
+    names = tuple(name for name, stage in STAGES.items() if stage.preflight or not request.only_check)
+    ws = setting.workshop(folder, clock, journal, show, names)
+    ws.plan.to_yaml(folder / "plan.yaml")
+    done: list[dict[str, Any]] = []
+    seconds: dict[str, float] = {}
+    with clock.listening():
+        for name in names:
+            if clock.interrupted and name not in ws.carry and NEEDS.get(name) not in ws.carry:
+                done.append({"name": name, "passed": None, "evidence": {"why": "interrupted before this stage"}})
+                continue
+            done.append(_stage(ws, name, seconds))
+            _write_result(ws, done, seconds)
+        return _finish(ws, done, seconds)
+
+
+def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]:
+    """Run a stage, or take what the journal remembers of it."""
+    ws.stage, key = name, f"stage.{name}"
+    remembered = ws.journal.entries.get(key)
+    if remembered is None:
+        began = time.monotonic()
+        ws.progress(0.0, "")
+        result = STAGES[name].run(ws)
+        remembered = plain({"passed": result.passed, "evidence": result.evidence, "carry": result.carry, "seconds": time.monotonic() - began})
+        if name == "final":
+            remembered["plan"] = ws.plan.to_yaml()
+        if not ws.clock.interrupted:
+            ws.journal.note(key, remembered)
+            ws.journal.note("elapsed", ws.clock.spent)
+    elif name == "final":
+        ws.plan = Plan.from_yaml(remembered["plan"])
+    ws.carry[name] = remembered["carry"]
+    seconds[name] = remembered["seconds"]
+    if name == "rate-range":
+        vars(ws.speed).update(remembered["carry"]["speed"])
+    return {"name": name, "passed": remembered["passed"], "evidence": remembered["evidence"]}
+
+
+def _write_result(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> dict[str, Any]:
+    """Write `result.json` with what is known so far."""
+    evidence = {stage["name"]: stage["evidence"] for stage in stages}
+    test, validation = evidence.get("test", {}).get("metrics", {}), evidence.get("final", {}).get("validation", {})
+    main = MAIN[ws.facts.task]
+    result = {
+        "task": ws.facts.task,
+        "targets": list(ws.facts.targets),
+        "metric": {"name": main, "value": test.get(main, validation.get(main)), "higher_is_better": HIGHER_IS_BETTER[main]},
+        "validation": validation,
+        "test": test,
+        "baselines": evidence.get("baselines", {}).get("scores", {}),
+        "members": evidence.get("final", {}).get("members", 0),
+        "trials": evidence.get("search", {}).get("trials", 0),
+        "seconds": {**seconds, "total": ws.clock.spent},
+        "seed": ws.plan.seed,
+        "version": VERSION,
+        "format": 1,
+        "source": ws.facts.source,
+        "budget": ws.clock.budget,
+        "interrupted": ws.clock.interrupted,
+        "stages": stages,
+        "environment": _environment(ws),
+    }
+    write_json(ws.folder / "result.json", plain(result))
+    return result
+
+
+def _environment(ws: Workshop) -> dict[str, str]:
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "scikit-learn": sklearn.__version__,
+        "polars": pl.__version__,
+        "device": str(ws.device),
+        "threads": str(torch.get_num_threads()),
+    }
+
+
+def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> Run:
+    """Write what stands beside `result.json`, and drop what only a resume needed."""
+    folder, vitals = ws.folder, ws.folder / "vitals.parquet"
+    ws.plan.to_yaml(folder / "plan.yaml")
+    if not vitals.exists():
+        Record().write(vitals)
+    trials = ws.carry.get("search", {}).get("trial_rows", [])
+    pl.DataFrame(trials, infer_schema_length=None).write_parquet(folder / "trials.parquet")
+    write_findings(folder / "findings.jsonl", findings_of(ws, Record.from_frame(pl.read_parquet(vitals))))
+    (folder / "model").mkdir(exist_ok=True)
+    save_preparation(ws.material(ws.plan).preparation, folder / "model")
+    _write_result(ws, stages, seconds)
+    _log(ws, stages, seconds)
+    if not ws.clock.interrupted:
+        for name in ("data.parquet", "test.parquet", "final.safetensors", "vitals.parquet"):
+            (folder / "checkpoints" / name).unlink(missing_ok=True)
+        ws.journal.note("finished", True)
+    return load_run(folder)
+
+
+def _log(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> None:
+    """`log.txt`: one line a stage."""
+    words = {True: "passed", False: "FAILED", None: "done"}
+    lines = [f"{s['name']:15} {words[s['passed']]:7} {seconds.get(s['name'], 0.0):8.2f} s" for s in stages]
+    text = "\n".join([f"trainwell {VERSION}, {ws.facts.source}", *lines, f"total {ws.clock.spent:.2f} s of {ws.clock.budget:g} s", ""])
+    (ws.folder / "log.txt").write_text(text, encoding="utf-8")

@@ -1,0 +1,128 @@
+"""From a request to a workshop: every wrong input is found here, before anything is written."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainwell.base import BudgetError, DataError, InputError
+from trainwell.data import Facts, Split, Table, drop_missing_targets, profile, read_table, split_rows, target_array
+from trainwell.plan import Plan, apply_settings, complete
+from trainwell.recipe.clock import Clock
+from trainwell.recipe.journal import Journal
+from trainwell.recipe.request import Request, Show
+from trainwell.recipe.workshop import Workshop
+
+STANDARD_BUDGET = 120.0
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Checked input: tables, facts, split, the completed plan, and the paths that the user fixed."""
+
+    table: Table
+    test: Table | None
+    facts: Facts
+    split: Split
+    plan: Plan
+    fixed: tuple[str, ...]
+    device: torch.device
+
+    def workshop(self, folder: Path, clock: Clock, journal: Journal, show: Show, stages: tuple[str, ...]) -> Workshop:
+        """The workshop of a run in this directory."""
+        return Workshop(
+            folder, self.plan, self.fixed, self.table, self.test, self.facts, self.split, clock, journal, show, self.device, stages
+        )
+
+
+def prepare_setting(request: Request) -> Setting:
+    """Read, profile, split, complete the plan, and try the preparation.
+
+    Raises:
+        InputError: one line saying what is wrong and how to mend it.
+    """
+    if request.budget is not None and not request.budget > 0:
+        raise BudgetError(f"Budget {request.budget} must be above 0 seconds; write 60s, 5m or 1h.")
+    if request.trials is not None and request.trials < 0:
+        raise BudgetError(f"Trials must be 0 (no search) or more, but are {request.trials}.")
+    if not 0 <= request.test_size < 1:
+        raise DataError(f"The test size is a share of the rows from 0 to below 1, but is {request.test_size}.")
+    plan = requested_plan(request)
+    fixed = tuple(path for path, origin in plan.origins.items() if origin.by != "default")
+    table, facts = profile(as_table(request.data), request.targets, task=_task(request, plan), kinds=plan.data.columns)
+    test = None if request.test is None else _test_table(as_table(request.test), facts)
+    y = target_array(table, facts)
+    size = request.test_size if test is None else 0.0
+    split = split_rows(y, task=facts.task, validation_size=plan.data.validation_size, test_size=size, seed=plan.seed)
+    rows = len(split.train) + len(split.validation)
+    numbers = sum(column.kind == "number" for column in facts.used)
+    plan = complete(plan, facts, rows, numbers)
+    _check_folds(plan, facts, y[np.concatenate([split.train, split.validation])])
+    return Setting(table, test, facts, split, plan, fixed, choose_device(request.device))
+
+
+def requested_plan(request: Request) -> Plan:
+    """The user's plan with settings, seed and trials applied."""
+    plan = apply_settings(request.plan or Plan(), request.settings)
+    if request.seed is not None:
+        plan = plan.edited({"seed": request.seed}, by="user", why="--seed")
+    if request.trials is not None:
+        plan = plan.edited({"search.trials": request.trials}, by="user", why="--trials")
+    return plan
+
+
+def as_table(source: Any) -> Table:
+    """A table, read if it is not one yet."""
+    return source if isinstance(source, Table) else read_table(source)
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of this name; auto is the GPU if there is one.
+
+    Raises:
+        InputError: unknown, or not on this machine.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise InputError(f"Device '{name}' is not available here; choose auto or cpu.") from error
+    return device
+
+
+def _task(request: Request, plan: Plan) -> str:
+    return plan.task if request.task == "auto" else request.task
+
+
+def _test_table(table: Table, facts: Facts) -> Table:
+    """The test table without rows that lack a target.
+
+    Raises:
+        DataError: it lacks the target, has no rows, or a class that the training table does not have.
+    """
+    for target in facts.targets:
+        if target not in table.columns:
+            raise DataError(f"The test data '{table.source}' has no column '{target}'; add the target, or leave out --test.")
+    table, _ = drop_missing_targets(table, facts.targets)
+    if table.rows == 0:
+        raise DataError(f"The test data '{table.source}' has no rows; leave out --test to hold out a part instead.")
+    if facts.task in ("binary", "multiclass"):
+        wrong = np.flatnonzero(target_array(table, facts) < 0)
+        if len(wrong):
+            label = table.frame[facts.targets[0]][int(wrong[0])]
+            raise DataError(
+                f"The test data '{table.source}' has a class '{label}' in '{facts.targets[0]}' that the training data does "
+                "not have; remove those rows, or add such rows to the training data."
+            )
+    return table
+
+
+def _check_folds(plan: Plan, facts: Facts, y: np.ndarray) -> None:
+    if plan.data.folds == 1:
+        raise InputError("data.folds must be 0 (one held-out part) or at least 2, but is 1.")
+    if plan.data.folds > len(y) // 2:
+        raise InputError(f"data.folds is {plan.data.folds}, but there are only {len(y)} rows; choose at most {len(y) // 2}.")

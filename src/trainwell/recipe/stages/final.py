@@ -1,0 +1,155 @@
+"""The final networks: the best plans of the search under several seeds, trained to the end, averaged (rows B9, B10)."""
+
+import math
+from typing import Any
+
+import numpy as np
+import polars as pl
+import torch
+
+from trainwell.data import target_array
+from trainwell.data.batches import Samples
+from trainwell.engine import Course, Ensemble, Record, load_checkpoint, save_checkpoint, train
+from trainwell.plan import Plan
+from trainwell.recipe.metrics import score
+from trainwell.recipe.stages.result import Result
+from trainwell.recipe.workshop import Row, Workshop, as_probabilities
+from trainwell.vitals import observe, sampling
+
+UNTIL = 0.93  # share of the budget used up when training ends
+SAVE_EVERY = 5.0  # seconds between checkpoints
+OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
+EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
+
+
+def train_final(ws: Workshop) -> Result:
+    """Train the final members, keep their best weights, and judge them together on the validation rows."""
+    design = ws.journal.remember("final.design", lambda: _design(ws))
+    plans = [_final_plan(ws, values, design) for values in ws.carry["search"]["plans"]]
+    rows = [
+        Row(plans[m // ws.folds % len(plans)], ws.seeds(f"final {m}", fold=m % ws.folds, shared=False), m % ws.folds)
+        for m in range(design["members"])
+    ]
+    course, record = ws.course(rows), Record()
+    _train(ws, course, record)
+    usable = [m for m in range(len(rows)) if math.isfinite(float(course.best.loss[m]))]
+    ws.plan = plans[0].edited({"ensemble.members": max(1, len(usable))}, by="data", why=design["why"]) if usable else plans[0]
+    record.write(ws.folder / "vitals.parquet")
+    outcomes = [str(outcome) for outcome in course.outcomes]
+    if not usable:
+        return _from_leader(ws, outcomes)
+    ensemble = Ensemble.of(course, usable)
+    return _result(ws, course, ensemble, rows, usable, outcomes)
+
+
+def _design(ws: Workshop) -> dict[str, Any]:
+    """How many members and epochs fit into what is left of the budget; epochs give way first, to half of the plan's."""
+    plan = _final_plan(ws, ws.carry["search"]["plans"][0], None)
+    wanted, epochs = plan.ensemble.members, plan.training.epochs
+    if ws.folds > 1 and "ensemble.members" not in ws.fixed:
+        wanted = max(wanted, 3 * ws.folds)
+    seconds = max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
+    blueprint = ws.material(plan).blueprint(plan)
+    steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
+    fixed_epochs = "training.epochs" in ws.fixed
+    for members in sorted({wanted, *range(1, wanted)}, reverse=True):
+        each = steps * EVALUATION * OWN_BATCHES * ws.speed.step(blueprint, members, plan.training.batch_size)
+        fits = epochs if fixed_epochs else min(epochs, math.floor(seconds / each))
+        if fits >= epochs / 2 and fits * each <= seconds or members == 1:
+            break
+    return {"members": members, "epochs": max(1, fits), "why": f"{members} networks, {max(1, fits)} epochs fit into the budget"}
+
+
+def _final_plan(ws: Workshop, values: dict[str, Any], design: dict[str, Any] | None) -> Plan:
+    """The workshop's plan with a trial's values where they differ."""
+    changed = {path: value for path, value in values.items() if ws.plan.get(path) != value}
+    plan = ws.plan.edited(changed, by="search", why="best validation of the search") if changed else ws.plan
+    if design is not None and design["epochs"] != plan.training.epochs:
+        epochs = {"training.epochs": design["epochs"], "training.patience": max(5, design["epochs"] // 4)}
+        epochs = {path: value for path, value in epochs.items() if path not in ws.fixed}
+        plan = plan.edited(epochs, by="data", why=design["why"]) if epochs else plan
+    return plan
+
+
+def _train(ws: Workshop, course: Course, record: Record) -> None:
+    """Train to the end, the deadline or Ctrl-C, with a checkpoint every few seconds."""
+    checkpoint, vitals = ws.folder / "checkpoints" / "final.safetensors", ws.folder / "checkpoints" / "vitals.parquet"
+    if checkpoint.exists():
+        load_checkpoint(course, checkpoint)
+        saved = pl.read_parquet(vitals).filter(pl.col("step") <= course.population.step)
+        record.extend(saved)
+    wants = sampling(max(1, course.total_steps // 64))
+    saved_at = ws.clock.spent
+    for moment in train(course, wants_layers=wants):
+        if moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0:
+            observe(moment, record)
+        if moment.evaluation is not None:
+            ws.note_best(float(course.best.metric.max()))
+            text = f"{len(moment.members)} networks at once, epoch {moment.epoch:.0f} of {course.epochs}"
+            ws.progress(moment.step / course.total_steps, text)
+            if ws.clock.spent - saved_at > SAVE_EVERY:
+                record.write(vitals)
+                save_checkpoint(course, checkpoint)
+                ws.journal.note("elapsed", ws.clock.spent)
+                saved_at = ws.clock.spent
+        if ws.clock.over(UNTIL):
+            break
+    if course.running:
+        course.end(course.population.members.tolist(), "interrupted" if ws.clock.interrupted else "out-of-time")
+
+
+def _from_leader(ws: Workshop, outcomes: list[str]) -> Result:
+    """No final network has a finite loss yet (an early Ctrl-C, or all diverged): the best of the search stands in."""
+    if ws.leader is None:
+        return Result(False, {"members": 0, "epochs": [], "outcomes": outcomes}, {"members": 0})
+    ws.leader.save(ws.folder / "model")
+    evidence = {"members": len(ws.leader), "epochs": [], "outcomes": [*outcomes, "the best network of the search is used"]}
+    return Result(None, evidence, {"members": len(ws.leader)})
+
+
+def _result(ws: Workshop, course: Course, ensemble: Ensemble, rows: list[Row], usable: list[int], outcomes: list[str]) -> Result:
+    ensemble.save(ws.folder / "model")
+    together, single = _validation(ws, ensemble, [rows[m].fold for m in usable])
+    steps = course.feed.steps_per_epoch
+    evidence = {
+        "members": len(usable),
+        "diverged": len(rows) - len(usable),
+        "epochs": [course.outcomes[m].step / steps for m in usable],
+        "best_epochs": [course.outcomes[m].best_step / steps for m in usable],
+        "outcomes": outcomes,
+        "validation": together,
+        "single_member": single,
+        "parameters": ensemble.blueprint.layout.size,
+    }
+    kept = [[o.kind, o.step, o.best_step] for o in (course.outcomes[m] for m in usable)]
+    return Result(True, evidence, {"members": len(usable), "usable": usable, "outcomes": kept, "updates_per_epoch": steps})
+
+
+def _validation(ws: Workshop, ensemble: Ensemble, folds: list[int]) -> tuple[dict[str, float], dict[str, float]]:
+    """Metrics on validation rows of the average, and the mean over single members.
+
+    With cross-validation each row is predicted by the members that did not train on it.
+    """
+    material = ws.material(ws.plan)
+    _, validation = ws.fold_rows()
+    truth = target_array(ws.table, ws.facts)
+    averaged, rows_seen, singles = [], [], []
+    for fold in dict.fromkeys(folds):
+        rows = validation[fold]
+        s = material.samples
+        samples = Samples(s.x[rows].cpu(), s.categories[rows].cpu())
+        p = ensemble.member_predictions(samples)[torch.tensor([f == fold for f in folds])].numpy()
+        p = np.stack([on_original_scale(ws, each) for each in p])
+        averaged.append(p.mean(axis=0))
+        rows_seen.append(rows)
+        singles += [score(ws.facts.task, truth[rows], each) for each in p]
+    together = score(ws.facts.task, truth[np.concatenate(rows_seen)], np.concatenate(averaged))
+    return together, {name: float(np.mean([s[name] for s in singles if name in s])) for name in singles[0]}
+
+
+def on_original_scale(ws: Workshop, prediction: np.ndarray) -> np.ndarray:
+    """Predictions (N, C) in the target's own units; both classes of a binary task."""
+    preparation = ws.material(ws.plan).preparation
+    if ws.facts.task == "regression":
+        return prediction * preparation.target_std + preparation.target_mean
+    return as_probabilities(prediction, ws.facts.task)

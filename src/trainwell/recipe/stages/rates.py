@@ -1,0 +1,91 @@
+"""The learning-rate range test (row S7; Smith 2017), all rates at once: one short run a rate, one row a run."""
+
+import time
+
+import numpy as np
+
+from trainwell.engine import Course, judge, train
+from trainwell.recipe.stages.initial import chance_loss
+from trainwell.recipe.stages.result import Result
+from trainwell.recipe.workshop import Row, Workshop
+
+RATES = tuple(float(r) for r in np.logspace(-5, 0, 16))
+STEPS = 100
+LARGEST_SHARE = 0.10  # of the budget
+TOO_SLOW = 0.1  # a rate that wins less than this share of the best one's gain is too low (row B5)
+
+
+def range_rates(ws: Workshop) -> Result:
+    """Losses after a short run at each rate; the interval worth searching, and a first suggestion."""
+    plan = ws.plan.edited({"schedule.name": "constant", "schedule.warmup": 0.0}, by="default", why="rate range test")
+    course = ws.course(
+        [Row(plan.edited({"optimizer.learning_rate": r}, by="default", why="rate range test"), ws.seeds("rates", fold=0, shared=True)) for r in RATES]
+    )
+    start = float(judge(course.population, course.feed.samples, course.probe, course.groups)[0][0])
+    steps = ws.journal.remember("rate-range.steps", lambda: _steps(ws, course))
+    began, seen = time.monotonic(), course.population.step
+    for moment in train(course, until=steps):
+        if moment.step % 10 == 0:
+            ws.progress(moment.step / steps, f"{len(RATES)} rates at once, step {moment.step} of {steps}")
+        if ws.clock.interrupted:
+            break
+    _measure(ws, course, time.monotonic() - began, course.population.step - seen)
+    losses = [float(loss) if np.isfinite(loss) else None for loss in course.best.loss.tolist()]
+    final = _final_losses(course)
+    low, high, suggested = interval(final, start)
+    evidence = {
+        "rates": list(RATES),
+        "losses": [loss if np.isfinite(loss) else None for loss in final],
+        "best_losses": losses,
+        "loss_at_start": start,
+        "chance": chance_loss(ws),
+        "steps": steps,
+        "low": low,
+        "high": high,
+        "suggested": suggested,
+    }
+    return Result(min(final) < start, evidence, {"low": low, "high": high, "suggested": suggested, "speed": vars(ws.speed)})
+
+
+def interval(losses: list[float], start: float) -> tuple[float, float, float]:
+    """(lowest useful, highest stable, suggested) rate from the loss reached at each of `RATES`.
+
+    Suggested is half the best rate: what is best in a short run is a little too fast for a long one.
+
+    >>> low, high, suggested = interval([0.69] * 6 + [0.6, 0.5, 0.4, 0.3, 0.35, 0.5, 0.9, 5.0, float("inf"), float("inf")], 0.69)
+    >>> f"{low:.1e} {high:.1e} {suggested:.1e}"
+    '1.0e-03 4.6e-02 5.0e-03'
+    """
+    worth = np.where(np.isfinite(losses), losses, np.inf)
+    best = int(worth.argmin())
+    gain = start - worth[best]
+    useful = [i for i in range(len(RATES)) if start - worth[i] >= TOO_SLOW * gain] if gain > 0 else [best]
+    stable = [i for i in useful if i >= best]
+    return RATES[useful[0]], RATES[stable[-1]], RATES[best] / 2
+
+
+def _final_losses(course: Course) -> list[float]:
+    """Loss on the probe of every member at the end; infinite for those that have diverged."""
+    final = [float("inf")] * len(RATES)
+    if len(course.population):
+        losses, _ = judge(course.population, course.feed.samples, course.probe, course.groups)
+        for member, loss in zip(course.population.members.tolist(), losses.tolist(), strict=True):
+            final[member] = loss if np.isfinite(loss) else float("inf")
+    return final
+
+
+def _steps(ws: Workshop, course: Course) -> int:
+    """Steps that fit into this stage's share of the budget, by two measured ones."""
+    began = time.monotonic()
+    for _ in train(course, until=3):
+        pass
+    each = (time.monotonic() - began) / 3
+    return int(min(STEPS, course.total_steps, max(10, LARGEST_SHARE * ws.clock.budget / each)))
+
+
+def _measure(ws: Workshop, course: Course, seconds: float, steps: int) -> None:
+    """Calibrate the estimate of what training costs by this stage."""
+    if steps <= 0:
+        return
+    work = len(RATES) * course.feed.batch_size * course.blueprint.layout.size
+    ws.speed.each = max(1e-12, (seconds / steps - ws.speed.fixed) / work)

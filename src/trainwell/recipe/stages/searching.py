@@ -1,0 +1,141 @@
+"""Random search with successive halving, coarse to fine (row B6): populations of drawn plans, the better rows go on."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from trainwell.base.streams import stream
+from trainwell.engine import Course, Ensemble
+from trainwell.plan import Plan
+from trainwell.recipe.stages.result import Result
+from trainwell.recipe.workshop import Row, Workshop
+from trainwell.search import COLUMN_SPACE, STRUCTURE_SPACE, Entry, Rung, draw, halve, ladder
+from trainwell.search.halving import cost
+
+UNTIL = 0.50  # share of the budget used up when the search ends
+SAFETY = 0.8  # of the time left is planned with; the rest is for structures that turn out slower than estimated
+FEWEST_EPOCHS = 4.0  # of a course worth searching by
+TRIALS_A_STRUCTURE = 6
+PATHS = (*STRUCTURE_SPACE, "network.width", "optimizer.learning_rate", *COLUMN_SPACE)
+
+
+def search_plans(ws: Workshop) -> Result:
+    """Draw plans, train their populations rung by rung, and hand the best ones on."""
+    rates = ws.carry["rate-range"]
+    plan = _with_rate(ws.plan, rates["suggested"])
+    design = ws.journal.remember("search.design", lambda: _design(ws, plan))
+    if not design["trials"]:
+        return Result(None, {"trials": 0, "why": design["why"]}, {"plans": [_as_values(plan)]})
+    groups = draw(
+        plan,
+        structures=design["structures"],
+        members=design["members"],
+        rates=(max(rates["low"], rates["suggested"] / 10), min(rates["high"], rates["suggested"] * 4)),
+        fixed=ws.fixed,
+        seed=stream(ws.plan.seed, "search"),
+    )
+    entries = _entries(ws, groups, design["epochs"])
+    rungs = ladder(len(entries), plan.search.rungs, plan.search.reduction)
+    _run(ws, entries, rungs)
+    ranked = sorted((e for e in entries if e.loss < float("inf")), key=lambda e: (-e.rung, *e.worse_by(ws.monitor)))
+    if not ranked:
+        why = "no trial reached a finite validation loss"
+        return Result(False, {"trials": len(entries), "why": why, "trial_rows": _table(entries)}, {"plans": [_as_values(plan)]})
+    ws.leader = Ensemble.of(ranked[0].course, ranked[0].members)
+    evidence = {
+        "trials": len(entries),
+        "structures": len(groups),
+        "epochs": design["epochs"],
+        "rungs": [
+            {"epochs": design["epochs"] * r.share, "members": sum(e.rung >= i for e in entries), "best": min(e.loss for e in entries if e.rung >= i)}
+            for i, r in enumerate(rungs)
+            if any(e.rung >= i for e in entries)
+        ],
+        "best": {path: ranked[0].plan.get(path) for path in PATHS},
+        "best_validation": {"loss": ranked[0].loss, "metric": ranked[0].metric},
+        "monitor": ws.monitor,
+    }
+    return Result(True, evidence, {"plans": [_as_values(e.plan) for e in _finalists(ranked)], "trial_rows": _table(entries)})
+
+
+def _with_rate(plan: Plan, rate: float) -> Plan:
+    if plan.chosen_by_user("optimizer.learning_rate"):
+        return plan
+    return plan.edited({"optimizer.learning_rate": rate}, by="data", why="half the best rate of the range test")
+
+
+def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
+    """How many structures, members and epochs fit: as many trials as wanted if each still gets a few epochs."""
+    seconds = SAFETY * max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
+    material = ws.material(plan)
+    steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
+    wanted = plan.search.trials
+    for trials in sorted({wanted, *(n for n in (24, 16, 12, 8, 6, 4) if n < wanted)}, reverse=True):
+        structures = max(1, round(trials / TRIALS_A_STRUCTURE))
+        members = max(1, trials // structures)
+        step = ws.speed.step(material.blueprint(plan), members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
+        courses = cost(ladder(structures * members, plan.search.rungs, plan.search.reduction)) / members
+        epochs = min(plan.training.epochs, seconds / (courses * steps * step)) if trials else 0
+        if trials and epochs >= min(FEWEST_EPOCHS, plan.training.epochs):
+            return {"trials": trials, "structures": structures, "members": members, "epochs": max(1, int(epochs)), "why": ""}
+    why = "no search was asked for" if not wanted else "the budget leaves no time for a search"
+    return {"trials": 0, "structures": 0, "members": 0, "epochs": 0, "why": why}
+
+
+def _entries(ws: Workshop, groups: Sequence[Sequence[Plan]], epochs: int) -> list[Entry]:
+    entries: list[Entry] = []
+    for index, plans in enumerate(groups):
+        plans = [p.edited({"training.epochs": epochs, "training.patience": 10_000}, by="search", why="search course") for p in plans]
+        numbers = range(len(entries), len(entries) + len(plans))
+        rows = [
+            Row(plan, ws.seeds(f"trial {number}", fold=fold, shared=True), fold)
+            for number, plan in zip(numbers, plans, strict=True)
+            for fold in range(ws.folds)
+        ]
+        course = ws.course(rows)
+        for i, (number, plan) in enumerate(zip(numbers, plans, strict=True)):
+            members = list(range(i * ws.folds, (i + 1) * ws.folds))
+            entries.append(Entry(number, plan, course, index, members))
+    return entries
+
+
+def _run(ws: Workshop, entries: list[Entry], rungs: Sequence[Rung]) -> None:
+    """Train until the last rung, the end of this stage's time, or Ctrl-C."""
+    whole = cost(rungs) / len(entries)
+    done = 0.0
+    courses: dict[int, Course] = {id(e.course): e.course for e in entries}
+    work = sum(c.total_steps * len(c.plans) for c in courses.values()) * whole
+    for number, moment in halve(entries, rungs, monitor=ws.monitor, stop=lambda: ws.clock.over(UNTIL)):
+        done += len(moment.members)
+        if moment.evaluation is not None:
+            best = max(float(c.best.metric.max()) for c in courses.values())
+            ws.note_best(best)
+            text = f"{len(entries)} trials, round {number + 1} of {len(rungs)}, {len(moment.members)} networks at once"
+            ws.progress(done / work, text)
+
+
+def _finalists(ranked: Sequence[Entry]) -> list[Entry]:
+    """The best trial, and up to two more of its structure that came as far."""
+    first = ranked[0]
+    return [e for e in ranked if e.structure == first.structure and e.rung == first.rung][:3]
+
+
+def _as_values(plan: Plan) -> dict[str, Any]:
+    return {path: plan.get(path) for path in PATHS}
+
+
+def _table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+    """One row a trial, for `trials.parquet`."""
+    rows = []
+    for e in entries:
+        step = max(1, e.outcome.step if e.outcome and e.outcome.kind != "running" else e.course.population.step)
+        known = {
+            "trial": e.number,
+            "structure": e.structure,
+            "rung": e.rung,
+            "epochs": step / e.course.feed.steps_per_epoch,
+            "outcome": "finished" if e.outcome is None or e.outcome.kind == "running" else e.outcome.kind,
+            "validation_loss": e.loss,
+            "validation_metric": e.metric,
+        }
+        rows.append({**known, **_as_values(e.plan)})
+    return rows

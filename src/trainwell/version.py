@@ -1,0 +1,3 @@
+"""The version of this trainwell, written once."""
+
+VERSION = "0.1.0"
