@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from typing import Literal
 
-OutcomeKind = Literal["running", "finished", "stopped-early", "target-reached", "diverged", "culled", "out-of-time", "interrupted"]
+OutcomeKind = Literal[
+    "running", "finished", "stopped-early", "target-reached", "diverged", "culled", "out-of-time", "interrupted"
+]
 
 SENTENCES: dict[OutcomeKind, str] = {
     "running": "is still training",

@@ -11,11 +11,11 @@ from trainwell.data.kinds import (
     ColumnKind as ColumnKind,
     Task as Task,
 )
+from trainwell.data.options import PreparationOptions as PreparationOptions
 from trainwell.data.prepare import (
     Encoded as Encoded,
     InputSpec as InputSpec,
     Preparation as Preparation,
-    PreparationOptions as PreparationOptions,
     fit_preparation as fit_preparation,
 )
 from trainwell.data.prepare_store import (

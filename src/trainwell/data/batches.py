@@ -15,7 +15,7 @@ from trainwell.base import InputError, stream_seed
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded rows on a device: x (N, D), categories (N, E), y (N,) class numbers or (N, C) numbers; y may be absent."""
+    """Encoded rows on a device: x (N, D), categories (N, E), y (N,) classes or (N, C) numbers; y may be absent."""
 
     x: Tensor
     categories: Tensor
@@ -49,7 +49,7 @@ class Feed:
 
     Args:
         samples: all encoded rows.
-        train: (G, n) rows to train on; every group has the same number (a member's epoch must not depend on its company).
+        train: (G, n) rows to train on; every group has the same number (its epoch must not depend on company).
         validation: (G, v) rows to choose by.
         orders: the order seed of each group.
         batch_size: 1 ≤ B ≤ n (row H2).
@@ -57,7 +57,14 @@ class Feed:
     """
 
     def __init__(
-        self, samples: Samples, train: Tensor, validation: Tensor, orders: Sequence[int], batch_size: int, *, drop_last: bool = False
+        self,
+        samples: Samples,
+        train: Tensor,
+        validation: Tensor,
+        orders: Sequence[int],
+        batch_size: int,
+        *,
+        drop_last: bool = False,
     ) -> None:
         n = train.shape[1]
         if not 1 <= batch_size <= n:

@@ -90,7 +90,9 @@ def _word_facts(series: pl.Series, found: Kind) -> ColumnFacts:
     unique = text.n_unique() - (missing > 0)
     notes = []
     if found.kind == "category" and unique > MOST_CATEGORIES:
-        notes.append(f"{unique:,} categories: the {MOST_CATEGORIES:,} most frequent are kept, the others merged as rare")
+        notes.append(
+            f"{unique:,} categories: the {MOST_CATEGORIES:,} most frequent are kept, the others merged as rare"
+        )
     usefulness = _usefulness(unique, missing == 0, notes)
     if found.kind == "identifier":
         usefulness = {"used": False, "note": f"an identifier ({found.why})"}

@@ -135,9 +135,7 @@ def _without_blank_lines(text: bytes, starts: np.ndarray) -> bytes:
     return b"".join(text[a:b].rstrip(b"\n") + b"\n" for a, b in zip(starts, stops, strict=True))
 
 
-def _cells_one_by_one(
-    text: bytes, balanced: bool, separator: str, names: list[str], source: str
-) -> pl.DataFrame:
+def _cells_one_by_one(text: bytes, balanced: bool, separator: str, names: list[str], source: str) -> pl.DataFrame:
     reader = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), delimiter=separator)
     rows: list[list[str]] = []
     started = last = 1

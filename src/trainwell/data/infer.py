@@ -27,7 +27,9 @@ ODD_WORDS = 20
 _ODD_SHARE = 0.05
 _NEARLY_UNIQUE = 0.9
 _TEXT_WORDS, _TEXT_SHARE, _TEXT_UNIQUE = 3, 0.2, 20
-_ID_NAME = re.compile(r"(^|[_\W])(id|uuid|guid|key|index|idx|nr|no|number|row)$|^unnamed|(?<=[a-z])(Id|ID)$", re.IGNORECASE)
+_ID_NAME = re.compile(
+    r"(^|[_\W])(id|uuid|guid|key|index|idx|nr|no|number|row)$|^unnamed|(?<=[a-z])(Id|ID)$", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,9 @@ def _kind_of_words(name: str, text: pl.Series) -> Kind:
     if length >= _TEXT_WORDS and unique > max(_TEXT_UNIQUE, _TEXT_SHARE * present):
         return Kind("text", f"{length:.0f} words a row, {unique:,} distinct")
     if unique > 2 and (unique == present or (unique > 50 and unique >= _NEARLY_UNIQUE * present)):
-        return Kind("identifier", f"{unique:,} distinct words in {present:,} rows: they tell rows apart and nothing else")
+        return Kind(
+            "identifier", f"{unique:,} distinct words in {present:,} rows: they tell rows apart and nothing else"
+        )
     codes = ", digits behind zeros read as names" if looks_like_codes(distinct) else ""
     return Kind("category", f"words, {unique:,} distinct{codes}")
 

@@ -21,5 +21,6 @@ def encode_piecewise(values: np.ndarray, edges: np.ndarray) -> np.ndarray:
     >>> encode_piecewise(np.array([1.5, 9.0]), np.array([0.0, 1.0, 2.0])).tolist()
     [[1.0, 0.5], [1.0, 1.0]]
     """
-    share = (values[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])
+    with np.errstate(over="ignore"):  # far outside a narrow bin: ±∞, clipped below
+        share = (values[:, None] - edges[:-1]) / (edges[1:] - edges[:-1])
     return np.clip(share, 0.0, 1.0).astype(np.float32)

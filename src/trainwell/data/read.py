@@ -128,7 +128,9 @@ def read_npz(data: bytes, source: str) -> Table:
         return Table(table_from_arrays(arrays["X"], arrays.get("y"), names).frame, source)
     if len({array.shape for array in arrays.values()}) != 1 or next(iter(arrays.values())).ndim != 1:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise DataError(f"'{source}' must hold arrays X and y, or one 1-d array a column of equal length. Found: {found}.")
+        raise DataError(
+            f"'{source}' must hold arrays X and y, or one 1-d array a column of equal length. Found: {found}."
+        )
     return table_from_columns(list(arrays.items()), source)
 
 

@@ -52,7 +52,9 @@ def fold_rows(y: np.ndarray, rows: np.ndarray, folds: int, *, task: Task, seed: 
         DataError: fewer than 2 folds, or more than rows.
     """
     if not 2 <= folds <= len(rows):
-        raise DataError(f"Folds must number from 2 to the {len(rows)} rows, but are {folds}. Common choices are 5 and 10.")
+        raise DataError(
+            f"Folds must number from 2 to the {len(rows)} rows, but are {folds}. Common choices are 5 and 10."
+        )
     order = rows[stratified_order(_strata(y[rows], task), stream(seed, "folds"))]
     size = len(rows) // folds
     held_out = [order[i * size : (i + 1) * size] for i in range(folds)]

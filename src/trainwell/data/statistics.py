@@ -17,7 +17,8 @@ def describe(values: np.ndarray) -> dict[str, float]:
     if not len(finite):
         return {}
     low, middle, high = np.percentile(finite, (25, 50, 75))
-    mean, std = float(finite.mean()), float(finite.std())
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, std = float(finite.mean()), float(finite.std())
     reach = OUTLIER_REACH * (high - low)
     outside = (finite < low - reach) | (finite > high + reach) if high > low else np.zeros(1, bool)
     with np.errstate(over="ignore", invalid="ignore"):

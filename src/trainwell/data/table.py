@@ -57,7 +57,9 @@ def _tidy(column: pl.Series, source: str) -> pl.Series:
         return column.dt.replace_time_zone(None).cast(pl.Datetime("us"))
     if kind in (pl.Boolean, pl.String, pl.Date):
         return column
-    raise DataError(f"Column '{column.name}' of '{source}' holds {kind}: a column needs one number, word or date a row.")
+    raise DataError(
+        f"Column '{column.name}' of '{source}' holds {kind}: a column needs one number, word or date a row."
+    )
 
 
 def table_from_arrays(X: Any, y: Any = None, names: Sequence[str] | None = None) -> Table:

@@ -46,7 +46,9 @@ def check_targets(table: Table, targets: Sequence[str]) -> None:
         if target not in table.columns:
             hint = did_you_mean(target, table.columns)
             data_first = " Does the file lack its line of column names?" if all(map(_is_number, table.columns)) else ""
-            raise DataError(f"No column '{target}' in '{table.source}'.{hint} Columns: {_some(table.columns)}.{data_first}")
+            raise DataError(
+                f"No column '{target}' in '{table.source}'.{hint} Columns: {_some(table.columns)}.{data_first}"
+            )
     if len(targets) == table.frame.width:
         raise DataError(f"'{table.source}' has no columns but its target: add columns to predict it from.")
 
@@ -151,7 +153,9 @@ def _multilabel(table: Table, targets: Sequence[str], why: str) -> TargetFacts:
     for target in targets:
         if not _is_zero_one(table.frame[target]):
             other = next(v for v in table.frame[target].unique().sort() if v not in (0, 1, False, True))
-            raise DataError(f"Task multilabel needs targets that are 0 or 1, but '{target}' holds '{other}'. Recode it.")
+            raise DataError(
+                f"Task multilabel needs targets that are 0 or 1, but '{target}' holds '{other}'. Recode it."
+            )
     counts = tuple(int(table.frame[target].cast(pl.Int64).sum()) for target in targets)
     stats = {target: {"mean": count / table.rows, "unique": 2.0} for target, count in zip(targets, counts, strict=True)}
     return TargetFacts("multilabel", why, tuple(targets), counts, stats)
@@ -159,7 +163,9 @@ def _multilabel(table: Table, targets: Sequence[str], why: str) -> TargetFacts:
 
 def _classes(table: Table, targets: Sequence[str], task: Task, why: str) -> TargetFacts:
     if len(targets) > 1:
-        raise DataError(f"Task {task} needs one target, but {len(targets)} are named. Name one, or the task multilabel.")
+        raise DataError(
+            f"Task {task} needs one target, but {len(targets)} are named. Name one, or the task multilabel."
+        )
     target, column = targets[0], table.frame[targets[0]]
     counts = column.value_counts().sort(target)
     labels, times = counts[target].to_list(), counts["count"].to_list()
@@ -179,7 +185,9 @@ def _classes(table: Table, targets: Sequence[str], task: Task, why: str) -> Targ
             f"Each class needs 2 rows or more, but of target '{target}' {_some(single)} {_has(len(single))} one. "
             "Add rows of such a class, merge it with another, or remove its row."
         )
-    return TargetFacts(task, why, tuple(map(_plain_label, labels)), tuple(times), {target: {"unique": float(len(labels))}})
+    return TargetFacts(
+        task, why, tuple(map(_plain_label, labels)), tuple(times), {target: {"unique": float(len(labels))}}
+    )
 
 
 def _plain_label(label: object) -> Label:

@@ -75,7 +75,9 @@ def parse_numbers(text: pl.Series, *, decimal_comma: bool = True) -> pl.Series:
     for pattern, separator in styles if decimal_comma else styles[::-1]:
         fits = text.str.contains(pattern) if separator != "," else text.str.contains(f"{pattern}|{_PLAIN}")
         if fits.all():
-            return text.str.replace_all(separator, "").str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+            return (
+                text.str.replace_all(separator, "").str.replace(",", ".", literal=True).cast(pl.Float64, strict=False)
+            )
     return decimal
 
 

@@ -1,5 +1,19 @@
-"""Rules: from what was recorded to named findings."""
+"""Rules: from what was recorded to named findings.
 
+Contract: a rule is a pure function of one `Case` (a member's record and what is known beside it) that gives a `Finding` or None. It
+stands in the table at the foot of its family's file (`rules_signal`, `rules_rate`, `rules_fit`) under its kind, its thresholds are
+named constants with their origin at the top of that file, and its kind is explained in `KINDS`. A rule says nothing when it
+was not shown enough. `testing.faults` plants its fault, and holds the healthy trainings on which it must be silent.
+"""
+
+from trainwell.diagnosis.case import Case as Case, Threshold as Threshold
+from trainwell.diagnosis.diagnose import (
+    CAUSES as CAUSES,
+    RULES as RULES,
+    Rule as Rule,
+    diagnose as diagnose,
+    diagnose_all as diagnose_all,
+)
 from trainwell.diagnosis.finding import (
     SEVERITIES as SEVERITIES,
     Finding as Finding,

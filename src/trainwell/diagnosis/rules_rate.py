@@ -52,7 +52,7 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     gradient = max(median(case.curve("gradient-norm", layer)) for layer in layers) / case.scale
     end = running_mean(losses, min(len(losses) // 2, case.updates_per_epoch))[-1]
     gain = 1 - float(end) / float(running_mean(losses, min(len(losses) // 2, case.updates_per_epoch))[0])
-    if not (path < SHORT_PATH.value and gradient > SIGNAL and gain < LITTLE_GAIN):
+    if not (path < SHORT_PATH.value and gradient > SIGNAL and (gain < LITTLE_GAIN or not case.learned)):
         return None
     return Finding(
         "learning-rate-too-small",

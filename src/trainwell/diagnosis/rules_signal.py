@@ -128,7 +128,7 @@ def dead_units(case: Case) -> Finding | None:
     layer, share, step = found
     return Finding(
         "dead-units",
-        "critical" if share >= ALL_BUT_DEAD else "warning",
+        _severity_of_loss(case, step, wall=share >= ALL_BUT_DEAD),
         f"{share:.0%} of the units of {layer} are dead: they hand on 0 for every sample, so no gradient reaches them again.",
         layer=layer,
         member=case.member,
@@ -151,7 +151,7 @@ def saturated_units(case: Case) -> Finding | None:
     layer, share, step = found
     return Finding(
         "saturated-units",
-        "critical" if not case.learned else "warning",
+        _severity_of_loss(case, step, wall=False),
         f"{share:.0%} of the units of {layer} are saturated: they sit at a bound, where the slope is almost 0, for most samples.",
         layer=layer,
         member=case.member,
@@ -225,6 +225,16 @@ def _lost_units(case: Case, signal: str, bound: float) -> tuple[str, float, int]
             within = np.flatnonzero(values <= bound)
             worst = (share, layer, int(steps[within[-1] + 1] if len(within) else steps[0]))
     return None if worst is None else (worst[1], worst[0], worst[2])
+
+
+def _severity_of_loss(case: Case, step: int, *, wall: bool) -> Severity:
+    """Units lost on the way of a training that learns all the same are worth an information, unless nothing gets through.
+
+    (tanh networks at the best rate of a sweep had half of their units at a bound in the end.)
+    """
+    if not case.learned:
+        return "critical"
+    return "warning" if wall or step <= EARLY else "info"
 
 
 def _ratio(upper: Curve, lower: Curve) -> Curve:

@@ -1,4 +1,4 @@
-"""Populations in training: the matrix, the step, the loop, evaluation, checkpoints, the record. Knows nobody who watches.
+"""Populations in training: the matrix, the step, the loop, evaluation, checkpoints, the record. Knows no onlooker.
 
 Contract: build a `Course` (population, feed, what was reached) and iterate over `train(course)`; each update yields a
 `Moment`, through which an onlooker reads and may `send` a change.

@@ -35,5 +35,7 @@ def load_checkpoint(course: Course, path: Path) -> dict[str, Any]:
             metadata = file.metadata()
         course.restore(tensors, [Outcome(**o) for o in json.loads(metadata["outcomes"])])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
-        raise RunError(f"The checkpoint '{path.name}' is damaged or of another run; delete it to train that part anew.") from error
+        raise RunError(
+            f"The checkpoint '{path.name}' is damaged or of another run; delete it to train that part anew."
+        ) from error
     return json.loads(metadata["notes"])

@@ -51,7 +51,10 @@ def one_structure(plans: Sequence[Plan]) -> Plan:
     for plan in plans[1:]:
         for path in STRUCTURE:
             if plan.get(path) != plans[0].get(path):
-                raise InputError(f"Members of one population must agree in {path}, but have {plans[0].get(path)} and {plan.get(path)}.")
+                raise InputError(
+                    f"Members of one population must agree in {path}, "
+                    f"but have {plans[0].get(path)} and {plan.get(path)}."
+                )
     return plans[0]
 
 

@@ -16,7 +16,9 @@ from trainwell.engine.population import Population
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
-PROBE = 1024  # training rows on which the training loss is measured in evaluation mode (assumption: enough to see a gap)
+PROBE = (
+    1024  # training rows on which the training loss is measured in evaluation mode (assumption: enough to see a gap)
+)
 EVALUATIONS = 64  # a run is judged at most about this often: on small data an evaluation costs as much as an epoch
 
 
@@ -129,5 +131,7 @@ class Course:
             p.state[name].copy_(tensors[f"state.{name}"])
         p.columns = {name: tensors[f"column.{name}"].clone() for name in p.columns}
         p._bind()
-        self.best = Best(**{name.removeprefix("best."): t.clone() for name, t in tensors.items() if name.startswith("best.")})
+        self.best = Best(
+            **{name.removeprefix("best."): t.clone() for name, t in tensors.items() if name.startswith("best.")}
+        )
         self.outcomes = list(outcomes)

@@ -39,7 +39,13 @@ class Ensemble:
         rows = torch.tensor(list(members), device=course.best.theta.device)
         dropout = tuple(course.plans[m].regularisation.dropout for m in members)
         best = course.best
-        return cls(course.blueprint, best.theta[rows].cpu(), best.statistics[rows].cpu(), course.population.loss.output, dropout)
+        return cls(
+            course.blueprint,
+            best.theta[rows].cpu(),
+            best.statistics[rows].cpu(),
+            course.population.loss.output,
+            dropout,
+        )
 
     def __len__(self) -> int:
         return self.theta.shape[0]
@@ -72,8 +78,17 @@ class Ensemble:
     def save(self, folder: Path) -> None:
         """Write `weights.safetensors` and `blueprint.json`."""
         folder.mkdir(parents=True, exist_ok=True)
-        save_file({"theta": self.theta.contiguous(), "statistics": self.statistics.contiguous()}, folder / "weights.safetensors")
-        about = {"format": 1, "kind": "dense", "output": self.output, "dropout": list(self.dropout), **self.blueprint.as_dict()}
+        save_file(
+            {"theta": self.theta.contiguous(), "statistics": self.statistics.contiguous()},
+            folder / "weights.safetensors",
+        )
+        about = {
+            "format": 1,
+            "kind": "dense",
+            "output": self.output,
+            "dropout": list(self.dropout),
+            **self.blueprint.as_dict(),
+        }
         (folder / "blueprint.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
 
     @classmethod
@@ -86,15 +101,22 @@ class Ensemble:
         try:
             about = json.loads((folder / "blueprint.json").read_text(encoding="utf-8"))
             if about.pop("format") != 1 or about.pop("kind") != "dense":
-                raise RunError(f"The model in '{folder}' was written by a newer trainwell; upgrade with 'pip install -U trainwell'.")
+                raise RunError(
+                    f"The model in '{folder}' was written by a newer trainwell; "
+                    "upgrade with 'pip install -U trainwell'."
+                )
             output, dropout = about.pop("output"), tuple(about.pop("dropout"))
             blueprint = Blueprint(**{**about, "cardinalities": tuple(about["cardinalities"])})
             tensors = load_file(folder / "weights.safetensors")
             theta, statistics = tensors["theta"], tensors["statistics"]
             if theta.shape != (len(dropout), blueprint.layout.size):
-                raise RunError(f"The model in '{folder}' is damaged: its weights do not fit its blueprint; train it again.")
+                raise RunError(
+                    f"The model in '{folder}' is damaged: its weights do not fit its blueprint; train it again."
+                )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             if isinstance(error, RunError):
                 raise
-            raise RunError(f"The model in '{folder}' is incomplete or damaged; train it again or resume the run.") from error
+            raise RunError(
+                f"The model in '{folder}' is incomplete or damaged; train it again or resume the run."
+            ) from error
         return cls(blueprint, theta, statistics, output, dropout)

@@ -16,6 +16,7 @@ from trainwell.engine.course import Course
 from trainwell.engine.evaluate import judge
 from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
 
+
 def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:
     """Train a course's members until all have ended, or up to step `until`; yields a `Moment` after every update.
 

@@ -17,7 +17,9 @@ from trainwell.networks import Blueprint, DenseNetwork, Noise, Tap
 from trainwell.plan import Plan
 
 EMBEDDING_STD = 0.1  # assumption: small beside the unit-scaled dense inputs, large enough to tell categories apart
-OUTPUT_GAIN = 0.1  # under "auto" the output layer starts small, so that first predictions are what chance predicts (row B2)
+OUTPUT_GAIN = (
+    0.1  # under "auto" the output layer starts small, so that first predictions are what chance predicts (row B2)
+)
 
 
 class Population:
@@ -136,7 +138,7 @@ class Population:
         return loss.detach()
 
     def update(self, rate: Tensor) -> None:
-        """One optimizer step at these rates (K, 1), with each member's gradient clipped to its own threshold. Uses G up."""
+        """One optimizer step at these rates (K, 1), each member's gradient clipped to its own threshold. Uses G up."""
         self.step += 1
         if self._clips:
             norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
@@ -149,7 +151,9 @@ class Population:
         names = [plan.schedule.name for plan in self.plans]
         warmups = self.columns["warmup"].flatten().tolist()
         factors = schedule_factor(names, warmups, self.step, max(total, self.step + 1))
-        return self.columns["learning_rate"] * torch.tensor(factors, dtype=self.theta.dtype, device=self.device).unsqueeze(1)
+        return self.columns["learning_rate"] * torch.tensor(
+            factors, dtype=self.theta.dtype, device=self.device
+        ).unsqueeze(1)
 
     def keep(self, rows: Tensor) -> None:
         """Let only these rows (indices, in this order) stay in the matrix."""

@@ -27,7 +27,14 @@ class Record:
     def __init__(self) -> None:
         self._rows: dict[tuple[str, str, int], list[tuple[int, float]]] = defaultdict(list)
 
-    def add(self, step: int, layer: str, signal: str, members: Sequence[int] | np.ndarray, values: Sequence[float] | np.ndarray) -> None:
+    def add(
+        self,
+        step: int,
+        layer: str,
+        signal: str,
+        members: Sequence[int] | np.ndarray,
+        values: Sequence[float] | np.ndarray,
+    ) -> None:
         """Note one value a member."""
         for member, value in zip(members, values, strict=True):
             self._rows[signal, layer, int(member)].append((int(step), float(value)))
@@ -47,7 +54,9 @@ class Record:
 
     def frame(self) -> pl.DataFrame:
         """The tidy table."""
-        rows = [(s, member, layer, signal, v) for (signal, layer, member), pairs in self._rows.items() for s, v in pairs]
+        rows = [
+            (s, member, layer, signal, v) for (signal, layer, member), pairs in self._rows.items() for s, v in pairs
+        ]
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
     @classmethod

@@ -33,7 +33,9 @@ class Activation:
     doc: str = ""
 
 
-def _entry(doc: str, function: Callable[[Tensor], Tensor], family: Literal["glorot", "he", "lecun"], **more: object) -> Activation:
+def _entry(
+    doc: str, function: Callable[[Tensor], Tensor], family: Literal["glorot", "he", "lecun"], **more: object
+) -> Activation:
     return Activation(function, family, doc=doc, **more)  # pyright: ignore[reportArgumentType]
 
 

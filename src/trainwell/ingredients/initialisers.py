@@ -64,7 +64,9 @@ def initialiser_for(activation: str) -> str:
 INITIALISERS: Registry[Initialiser] = Registry(
     "initialiser",
     {
-        "glorot_uniform": Initialiser("uniform", glorot, "Uniform on ±√(6/(fan_in + fan_out)) (row I3; Glorot & Bengio 2010)."),
+        "glorot_uniform": Initialiser(
+            "uniform", glorot, "Uniform on ±√(6/(fan_in + fan_out)) (row I3; Glorot & Bengio 2010)."
+        ),
         "glorot_normal": Initialiser("normal", glorot, "Normal with variance 2/(fan_in + fan_out) (row I3)."),
         "he_uniform": Initialiser("uniform", he, "Uniform on ±√(6/fan_in) (row I5; He 2015)."),
         "he_normal": Initialiser("normal", he, "Normal with variance 2/fan_in (row I5; He 2015)."),
@@ -72,6 +74,8 @@ INITIALISERS: Registry[Initialiser] = Registry(
         "lecun_normal": Initialiser("normal", lecun, "Normal with variance 1/fan_in (row I6; LeCun 1998)."),
         "normal": Initialiser("normal", lambda i, o: 0.01, "Normal with standard deviation 0.01 × gain (row I2)."),
         "zeros": Initialiser("constant", lambda i, o: 0.0, "All 0: a demonstration of symmetric units (row I1)."),
-        "constant": Initialiser("constant", lambda i, o: 0.1, "All 0.1 × gain: a demonstration of symmetric units (row I1)."),
+        "constant": Initialiser(
+            "constant", lambda i, o: 0.1, "All 0.1 × gain: a demonstration of symmetric units (row I1)."
+        ),
     },
 )

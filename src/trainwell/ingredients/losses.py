@@ -1,6 +1,6 @@
 """What is minimised, per sample, from logits.
 
-Contract: a loss takes the network's outputs z (K, C, B), the targets, and the label smoothing ε (K, 1); it gives (K, B).
+Contract: a loss takes the network's outputs z (K, C, B), the targets, and the label smoothing ε (K, 1); gives (K, B).
 Targets are (1 or K, B) class indices for `cross_entropy`, else (1 or K, C, B) numbers.
 """
 
@@ -16,7 +16,7 @@ from trainwell.base import Registry
 
 @dataclass(frozen=True)
 class Loss:
-    """One loss: its function, the activation that turns outputs into predictions, and the tasks it belongs to (row A11)."""
+    """One loss: its function, the activation that turns outputs into predictions, and its tasks (row A11)."""
 
     function: Callable[[Tensor, Tensor, Tensor], Tensor]
     output: str

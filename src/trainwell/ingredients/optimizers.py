@@ -42,7 +42,7 @@ def momentum(θ: Tensor, g: Tensor, state: State, h: Columns, t: int) -> None:
 
 
 def adam(θ: Tensor, g: Tensor, state: State, h: Columns, t: int) -> None:
-    """m̂/(√v̂ + ε) with m, v the decaying means of g + λθ and its square (row O7; Kingma & Ba 2015, ε outside the root)."""
+    """m̂/(√v̂ + ε) with m, v the decaying means of g + λθ and its square (row O7; Kingma & Ba 2015, ε outside)."""
     g.addcmul_(θ, h["weight_decay"])
     _adam_step(θ, g, state, h, t)
 

@@ -23,7 +23,7 @@ def cosine(s: float) -> float:
 
 
 def one_cycle(s: float) -> float:
-    """From 1/25 up to 1 over the first 30 %, then down to 4e-6, both along a cosine (row S6; Smith 2018, torch's values)."""
+    """From 1/25 up to 1 over the first 30 %, then down to 4e-6, both cosines (row S6; Smith 2018; torch's values)."""
     rise, start, end = 0.3, 1 / 25, 1 / 25 / 1e4
     low, part = (start, s / rise) if s < rise else (end, 1 - (s - rise) / (1 - rise))
     return low + (1 - low) * 0.5 * (1 - cos(pi * part))
@@ -39,7 +39,9 @@ def schedule_factor(names: Sequence[str], warmups: Sequence[float], step: int, t
     """
     s = step / total
     shape = {name: SCHEDULES[name](s) for name in set(names)}
-    return [shape[name] * min(1.0, (step + 1) / (w * total) if w else 1.0) for name, w in zip(names, warmups, strict=True)]
+    return [
+        shape[name] * min(1.0, (step + 1) / (w * total) if w else 1.0) for name, w in zip(names, warmups, strict=True)
+    ]
 
 
 SCHEDULES: Registry[Schedule] = Registry("schedule", {"constant": constant, "cosine": cosine, "one-cycle": one_cycle})

@@ -18,7 +18,7 @@ UPDATES = 3_000  # assumption: updates within which small dense networks converg
 
 
 def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
-    """The plan with every open value chosen; `rows` are those left for training and validation, `numbers` the numeric inputs.
+    """The plan with every open value chosen; given the rows to train and validate on and the numeric inputs.
 
     Raises:
         PlanError: a value of the user's does not fit the data.

@@ -51,9 +51,11 @@ class Plan(Section):
     True
     """
 
-    version: Literal[1] = Field(1, description="version of this file's format")
-    task: Literal["auto"] | Task = Field("auto", description="what is predicted; auto: inferred from the target")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="every random stream starts here")
+    version: Literal[1] = Field(default=1, description="version of this file's format")
+    task: Literal["auto"] | Task = Field(
+        default="auto", description="what is predicted; auto: inferred from the target"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="every random stream starts here")
     data: DataSection = DataSection()
     network: NetworkSection = NetworkSection()
     initialiser: InitialiserSection = InitialiserSection()
@@ -64,7 +66,9 @@ class Plan(Section):
     training: TrainingSection = TrainingSection()
     search: SearchSection = SearchSection()
     ensemble: EnsembleSection = EnsembleSection()
-    origins: dict[str, Origin] = Field({}, description="by path: who chose a value and why; absent: trainwell's default")
+    origins: dict[str, Origin] = Field(
+        default={}, description="by path: who chose a value and why; absent: trainwell's default"
+    )
 
     @field_validator("network", "initialiser", "loss", "optimizer", "schedule")
     @classmethod
@@ -170,7 +174,9 @@ def resolve(path: str) -> str:
         return ends[0]
     if ends:
         raise PlanError(f"Plan: '{path}' may mean {' or '.join(ends)}; write it in full.")
-    raise PlanError(f"Plan: unknown key '{path}'.{did_you_mean(path, [*known, *(p.rpartition('.')[2] for p in known)])}")
+    raise PlanError(
+        f"Plan: unknown key '{path}'.{did_you_mean(path, [*known, *(p.rpartition('.')[2] for p in known)])}"
+    )
 
 
 def apply_settings(plan: Plan, settings: Mapping[str, str]) -> Plan:
@@ -237,7 +243,10 @@ def _leaves(tree: Mapping[str, Any]) -> Iterator[str]:
 
 def validated(tree: Mapping[str, Any]) -> Plan:
     """A plan from nested plain values; the first fault as one line."""
-    sections = {key: {k: _number(v) for k, v in value.items()} if isinstance(value, dict) else value for key, value in tree.items()}
+    sections = {
+        key: {k: _number(v) for k, v in value.items()} if isinstance(value, dict) else value
+        for key, value in tree.items()
+    }
     try:
         return Plan.model_validate(sections)
     except ValidationError as error:

@@ -23,11 +23,16 @@ def new_folder(out: Path | None) -> Path:
     if path.is_file():
         raise RunError(f"--out '{path}' is a file; name a folder that does not exist yet.")
     if path.is_dir() and any(path.iterdir()):
-        raise RunError(f"--out '{path}' is in use and not empty; name another folder, or continue it with 'trainwell resume {path}'.")
+        raise RunError(
+            f"--out '{path}' is in use: it is not empty; name another folder, "
+            f"or continue it with 'trainwell resume {path}'."
+        )
     try:
         (path / "checkpoints").mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunError(f"--out '{path}' cannot be made: {(error.strerror or str(error)).lower()}; name another folder.") from error
+        raise RunError(
+            f"--out '{path}' cannot be made: {(error.strerror or str(error)).lower()}; name another folder."
+        ) from error
     return path
 
 
@@ -48,7 +53,9 @@ def locked(path: Path) -> Iterator[None]:
     """
     lock = path / "checkpoints" / LOCK
     if lock.exists() and _alive(lock):
-        raise RunError(f"The run '{path}' is in use by process {lock.read_text().strip()}; wait for it or stop it first.")
+        raise RunError(
+            f"The run '{path}' is in use by process {lock.read_text().strip()}; wait for it or stop it first."
+        )
     lock.write_text(str(os.getpid()), encoding="utf-8")
     try:
         yield
@@ -83,7 +90,10 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RunError(f"'{path.parent}' has no {path.name}: not a run directory, or a run that was stopped early; try 'trainwell resume {path.parent}'.") from error
+        raise RunError(
+            f"'{path.parent}' has no {path.name}: not a run directory, or a run that was stopped early; "
+            f"try 'trainwell resume {path.parent}'."
+        ) from error
     except (OSError, ValueError) as error:
         raise RunError(f"'{path}' is damaged; train again or resume with 'trainwell resume {path.parent}'.") from error
     if not isinstance(value, dict):
@@ -96,4 +106,6 @@ def require_run(path: Path) -> None:
     if not path.is_dir():
         raise RunError(f"There is no run directory '{path}'; give the folder that 'trainwell fit' printed.")
     if not (path / "result.json").exists() and not (path / "checkpoints" / "journal.json").exists():
-        raise RunError(f"'{path}' is not a run directory: it has no result.json; give the folder that 'trainwell fit' printed.")
+        raise RunError(
+            f"'{path}' is not a run directory: it has no result.json; give the folder that 'trainwell fit' printed."
+        )

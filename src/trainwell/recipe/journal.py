@@ -50,5 +50,8 @@ def _read(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RunError(f"The run's journal '{path}' is damaged; start the run anew with 'trainwell fit'.") from error
     if number != FORMAT:
-        raise RunError(f"The run's journal has format {number}, this trainwell reads {FORMAT}; upgrade with 'pip install -U trainwell'.")
+        raise RunError(
+            f"The run's journal has format {number}, this trainwell reads {FORMAT}; "
+            "upgrade with 'pip install -U trainwell'."
+        )
     return entries

@@ -23,10 +23,13 @@ def _preflight(ws: Workshop) -> list[Finding]:
             Finding(
                 "cannot-overfit-batch",
                 "warning",
-                f"The network could not learn {e['samples']} rows by heart in {e['steps']} steps: its loss is still {e['loss_last']:.3g}.",
+                f"The network could not learn {e['samples']} rows by heart in {e['steps']} steps: "
+                f"its loss is still {e['loss_last']:.3g}.",
                 evidence=_figures(e, "samples", "steps", "loss_first", "loss_last", "threshold", "score"),
                 remedies=(
-                    Remedy("wider", "a wider network can learn more by heart", {"network.width": 2 * ws.plan.network.width}),
+                    Remedy(
+                        "wider", "a wider network can learn more by heart", {"network.width": 2 * ws.plan.network.width}
+                    ),
                     Remedy("check-target", "look whether equal rows have different targets: then no network can", None),
                 ),
             )
@@ -36,7 +39,8 @@ def _preflight(ws: Workshop) -> list[Finding]:
             Finding(
                 "gradient-check-failed",
                 "critical",
-                f"The analytic gradient differs from the numerical one by up to {gradient['evidence']['worst_relative_error']:.1e}.",
+                "The analytic gradient differs from the numerical one by up to "
+                f"{gradient['evidence']['worst_relative_error']:.1e}.",
                 evidence=_figures(gradient["evidence"], "worst_relative_error", "median_relative_error", "tolerance"),
             )
         )

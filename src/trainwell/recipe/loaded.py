@@ -60,7 +60,7 @@ class Run:
         return as_probabilities(self._averaged(data), self.preparation.task)
 
     def predict(self, data: Any) -> np.ndarray:
-        """Labels (N,) in the user's own type, 0/1 (N, C) for several labels, numbers (N,) or (N, C) for a regression."""
+        """Labels (N,) in the user's own type; 0/1 (N, C) for several labels; numbers (N,) or (N, C) of a regression."""
         prediction, p = self._averaged(data), self.preparation
         if p.task == "regression":
             values = prediction * p.target_std + p.target_mean
@@ -83,7 +83,10 @@ class Run:
 
     def _networks(self) -> Ensemble:
         if self.ensemble is None:
-            raise RunError(f"The run '{self.path}' has no trained network: it was stopped early; continue it with 'trainwell resume {self.path}'.")
+            raise RunError(
+                f"The run '{self.path}' has no trained network: it was stopped early; "
+                f"continue it with 'trainwell resume {self.path}'."
+            )
         return self.ensemble
 
     def _averaged(self, data: Any) -> np.ndarray:
@@ -101,13 +104,18 @@ def load_run(path: Path) -> Run:
     require_run(path)
     result = read_json(path / "result.json")
     if result.get("format", 0) > FORMAT:
-        raise RunError(f"The run '{path}' was written by trainwell {result.get('version')}, which is newer; upgrade with 'pip install -U trainwell'.")
+        raise RunError(
+            f"The run '{path}' was written by trainwell {result.get('version')}, which is newer; "
+            "upgrade with 'pip install -U trainwell'."
+        )
     model = path / "model"
     try:
         record = Record.from_frame(pl.read_parquet(path / "vitals.parquet"))
         trials = pl.read_parquet(path / "trials.parquet")
     except (OSError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"The run '{path}' is incomplete or damaged; continue it with 'trainwell resume {path}'.") from error
+        raise RunError(
+            f"The run '{path}' is incomplete or damaged; continue it with 'trainwell resume {path}'."
+        ) from error
     return Run(
         path=path,
         result=result,

@@ -45,7 +45,7 @@ def _numbers(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
 def _labels(truth: np.ndarray, prediction: np.ndarray) -> dict[str, float]:
     chosen = prediction > 0.5
     result = {
-        "f1_micro": float(sk.f1_score(truth, chosen, average="micro", zero_division=0)),
+        "f1_micro": (_f1(truth, chosen, "micro")),
         "accuracy": float(np.mean((truth > 0.5) == chosen)),
         "log_loss": _log_loss(np.stack([truth, 1 - truth]), np.stack([prediction, 1 - prediction])) * 2,
     }
@@ -62,13 +62,19 @@ def _classes(task: str, truth: np.ndarray, prediction: np.ndarray) -> dict[str, 
     result: dict[str, float] = {
         "accuracy": float(np.mean(chosen == truth)),
         "balanced_accuracy": float(np.mean(recalls)),
-        "f1": float(sk.f1_score(truth, chosen, average="binary" if task == "binary" else "macro", zero_division=0)),
+        "f1": (_f1(truth, chosen, "binary" if task == "binary" else "macro")),
         "log_loss": _log_loss(np.eye(prediction.shape[1])[truth], prediction),
     }
     if len(present) == prediction.shape[1]:
         scores: Any = prediction[:, 1] if task == "binary" else prediction / prediction.sum(axis=1, keepdims=True)
         result["roc_auc"] = float(sk.roc_auc_score(truth, scores, multi_class="ovr"))
     return result
+
+
+def _f1(truth: np.ndarray, chosen: np.ndarray, average: str) -> float:
+    """F1, 0 where a class is never chosen; scikit-learn's type for `zero_division` is narrower than what it takes."""
+    options: dict[str, Any] = {"average": average, "zero_division": 0}
+    return float(sk.f1_score(truth, chosen, **options))
 
 
 def _log_loss(truth: np.ndarray, probability: np.ndarray) -> float:

@@ -21,7 +21,7 @@ class Request:
     Attributes:
         data: anything `read_table` takes, or a `Table`. targets: names of the columns to predict.
         plan: values the user fixed; settings: further ones as text, as `--set` gives them.
-        budget: seconds for everything, None for the standard two minutes. trials: plans to draw, None: the plan's number.
+        budget: seconds for everything, None: two minutes. trials: plans to draw, None: the plan's number.
         test: data to judge by, else `test_size` of the rows. out: the run directory, None: a new one under runs/.
         only_check: stop before the search (the command `check`).
         started: `time.monotonic()` at which the budget began, None: now.

@@ -24,12 +24,16 @@ from trainwell.recipe.judging import findings_of
 from trainwell.recipe.loaded import Run, load_run
 from trainwell.recipe.metrics import HIGHER_IS_BETTER, MAIN
 from trainwell.recipe.request import Request, Show, silent
-from trainwell.recipe.setup import STANDARD_BUDGET, Setting, as_table, prepare_setting, requested_plan
+from trainwell.recipe.setup import STANDARD_BUDGET, Setting, prepare_setting, requested_plan
 from trainwell.recipe.stages import STAGES
 from trainwell.recipe.workshop import Workshop
 from trainwell.version import VERSION
 
-NEEDS = {"search": "rate-range", "final": "search", "test": "final"}  # a stage is skipped when Ctrl-C cut off what it builds on
+NEEDS = {
+    "search": "rate-range",
+    "final": "search",
+    "test": "final",
+}  # a stage is skipped when Ctrl-C cut off what it builds on
 
 
 def run_recipe(request: Request, show: Show = silent) -> Run:
@@ -90,7 +94,9 @@ def _remembered_request(path: Path, journal: Journal) -> Request:
     asked = journal.entries["request"]
     try:
         data = Table(pl.read_parquet(path / "checkpoints" / "data.parquet"), asked["source"])
-        test = asked["test_source"] and Table(pl.read_parquet(path / "checkpoints" / "test.parquet"), asked["test_source"])
+        test = asked["test_source"] and Table(
+            pl.read_parquet(path / "checkpoints" / "test.parquet"), asked["test_source"]
+        )
         return Request(
             data=data,
             targets=tuple(asked["targets"]),
@@ -103,7 +109,9 @@ def _remembered_request(path: Path, journal: Journal) -> Request:
             only_check=asked["only_check"],
         )
     except (OSError, KeyError, pl.exceptions.PolarsError) as error:
-        raise RunError(f"The run '{path}' is damaged: its data or request cannot be read; start it anew with 'trainwell fit'.") from error
+        raise RunError(
+            f"The run '{path}' is damaged: its data or request cannot be read; start it anew with 'trainwell fit'."
+        ) from error
 
 
 def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clock: Clock, show: Show) -> Run:
@@ -130,7 +138,14 @@ def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]
         began = time.monotonic()
         ws.progress(0.0, "")
         result = STAGES[name].run(ws)
-        remembered = plain({"passed": result.passed, "evidence": result.evidence, "carry": result.carry, "seconds": time.monotonic() - began})
+        remembered = plain(
+            {
+                "passed": result.passed,
+                "evidence": result.evidence,
+                "carry": result.carry,
+                "seconds": time.monotonic() - began,
+            }
+        )
         if name == "final":
             remembered["plan"] = ws.plan.to_yaml()
         if not ws.clock.interrupted:
@@ -153,7 +168,11 @@ def _write_result(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[s
     result = {
         "task": ws.facts.task,
         "targets": list(ws.facts.targets),
-        "metric": {"name": main, "value": test.get(main, validation.get(main)), "higher_is_better": HIGHER_IS_BETTER[main]},
+        "metric": {
+            "name": main,
+            "value": test.get(main, validation.get(main)),
+            "higher_is_better": HIGHER_IS_BETTER[main],
+        },
         "validation": validation,
         "test": test,
         "baselines": evidence.get("baselines", {}).get("scores", {}),
@@ -210,5 +229,12 @@ def _log(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float
     """`log.txt`: one line a stage."""
     words = {True: "passed", False: "FAILED", None: "done"}
     lines = [f"{s['name']:15} {words[s['passed']]:7} {seconds.get(s['name'], 0.0):8.2f} s" for s in stages]
-    text = "\n".join([f"trainwell {VERSION}, {ws.facts.source}", *lines, f"total {ws.clock.spent:.2f} s of {ws.clock.budget:g} s", ""])
+    text = "\n".join(
+        [
+            f"trainwell {VERSION}, {ws.facts.source}",
+            *lines,
+            f"total {ws.clock.spent:.2f} s of {ws.clock.budget:g} s",
+            "",
+        ]
+    )
     (ws.folder / "log.txt").write_text(text, encoding="utf-8")

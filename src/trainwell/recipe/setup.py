@@ -33,7 +33,18 @@ class Setting:
     def workshop(self, folder: Path, clock: Clock, journal: Journal, show: Show, stages: tuple[str, ...]) -> Workshop:
         """The workshop of a run in this directory."""
         return Workshop(
-            folder, self.plan, self.fixed, self.table, self.test, self.facts, self.split, clock, journal, show, self.device, stages
+            folder,
+            self.plan,
+            self.fixed,
+            self.table,
+            self.test,
+            self.facts,
+            self.split,
+            clock,
+            journal,
+            show,
+            self.device,
+            stages,
         )
 
 
@@ -106,7 +117,9 @@ def _test_table(table: Table, facts: Facts) -> Table:
     """
     for target in facts.targets:
         if target not in table.columns:
-            raise DataError(f"The test data '{table.source}' has no column '{target}'; add the target, or leave out --test.")
+            raise DataError(
+                f"The test data '{table.source}' has no column '{target}'; add the target, or leave out --test."
+            )
     table, _ = drop_missing_targets(table, facts.targets)
     if table.rows == 0:
         raise DataError(f"The test data '{table.source}' has no rows; leave out --test to hold out a part instead.")
@@ -115,8 +128,8 @@ def _test_table(table: Table, facts: Facts) -> Table:
         if len(wrong):
             label = table.frame[facts.targets[0]][int(wrong[0])]
             raise DataError(
-                f"The test data '{table.source}' has a class '{label}' in '{facts.targets[0]}' that the training data does "
-                "not have; remove those rows, or add such rows to the training data."
+                f"The test data '{table.source}' has a class '{label}' in '{facts.targets[0]}' that the training data "
+                "does not have; remove those rows, or add such rows to the training data."
             )
     return table
 
@@ -125,4 +138,6 @@ def _check_folds(plan: Plan, facts: Facts, y: np.ndarray) -> None:
     if plan.data.folds == 1:
         raise InputError("data.folds must be 0 (one held-out part) or at least 2, but is 1.")
     if plan.data.folds > len(y) // 2:
-        raise InputError(f"data.folds is {plan.data.folds}, but there are only {len(y)} rows; choose at most {len(y) // 2}.")
+        raise InputError(
+            f"data.folds is {plan.data.folds}, but there are only {len(y)} rows; choose at most {len(y) // 2}."
+        )

@@ -9,7 +9,17 @@ import numpy as np
 import torch
 
 from trainwell.base import InputError, Seeds, stream_seed
-from trainwell.data import Encoded, Facts, Preparation, PreparationOptions, Split, Table, fit_preparation, fold_rows, target_array
+from trainwell.data import (
+    Encoded,
+    Facts,
+    Preparation,
+    PreparationOptions,
+    Split,
+    Table,
+    fit_preparation,
+    fold_rows,
+    target_array,
+)
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, Ensemble
 from trainwell.networks import Blueprint
@@ -42,7 +52,9 @@ class Material:
         """The structure of a plan on these inputs."""
         n, inputs = plan.network, self.preparation.inputs
         outputs = len(self.preparation.classes) if plan.task == "multiclass" else max(1, len(self.preparation.targets))
-        return Blueprint(inputs.dense, outputs, inputs.cardinalities, n.depth, n.width, n.activation, n.norm, n.residual)
+        return Blueprint(
+            inputs.dense, outputs, inputs.cardinalities, n.depth, n.width, n.activation, n.norm, n.residual
+        )
 
 
 @dataclass
@@ -84,7 +96,9 @@ class Workshop:
         """Tell the user where the present stage stands."""
         index = self.stages.index(self.stage) if self.stage in self.stages else 0
         left = self.clock.left
-        self.show(Progress(self.stage, index, len(self.stages), text, min(1.0, fraction), self.best, self.clock.spent, left))
+        self.show(
+            Progress(self.stage, index, len(self.stages), text, min(1.0, fraction), self.best, self.clock.spent, left)
+        )
 
     @property
     def develop(self) -> np.ndarray:
@@ -128,7 +142,9 @@ class Workshop:
         """The streams of a member: its own first weights; batches and noise of the fold, or of its own."""
         data: int | str = f"fold {fold}" if shared else f"member {member}"
         seed = self.plan.seed
-        return Seeds(*(stream_seed(seed, key, purpose) for key, purpose in ((member, "init"), (data, "order"), (data, "noise"))))
+        return Seeds(
+            *(stream_seed(seed, key, purpose) for key, purpose in ((member, "init"), (data, "order"), (data, "noise")))
+        )
 
     def course(self, rows: Sequence[Row], *, only: np.ndarray | None = None) -> Course:
         """A course with these members; `only`: train and validate on these rows instead (for sanity checks)."""
@@ -137,7 +153,10 @@ class Workshop:
         parts = list(dict.fromkeys((row.fold, row.seeds.order) for row in rows))
         plan = rows[0].plan
         if plan.training.batch_size > train.shape[1]:
-            raise InputError(f"training.batch_size is {plan.training.batch_size}, but there are only {train.shape[1]} training rows; choose from 1 to {train.shape[1]}.")
+            raise InputError(
+                f"training.batch_size is {plan.training.batch_size} for only {train.shape[1]} training rows; "
+                f"choose from 1 to {train.shape[1]}."
+            )
         feed = Feed(
             material.samples,
             torch.from_numpy(train[[fold for fold, _ in parts]]).to(self.device),

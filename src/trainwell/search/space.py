@@ -1,4 +1,4 @@
-"""The space of plans, and random draws from it (Bergstra & Bengio 2012: random beats grids; scales log-uniform, row B6).
+"""The space of plans, and random draws from it (Bergstra & Bengio 2012; scales log-uniform, row B6).
 
 Structure makes a population, columns make its members; so a draw is a few structures with many members each.
 """

@@ -102,7 +102,7 @@ def overfitting(data: str) -> Iterator[Setting]:
 
 def initial_loss_off(data: str) -> Iterator[Setting]:
     """First output weights much too large."""
-    for depth, activation, gain, norm in ((2, "relu", 50.0, "none"), (3, "tanh", 50.0, "none"), (1, "gelu", 30.0, "none"), (2, "relu", 30.0, "batch")):
+    for depth, activation, gain, norm in ((2, "relu", 100.0, "none"), (3, "tanh", 100.0, "none"), (1, "gelu", 100.0, "none"), (2, "relu", 60.0, "batch")):
         edits = network(depth, activation, norm=norm) | optimizer("adam", 1e-3)
         yield Setting(f"{activation} × {depth}, output gain {gain}", data, edits, output_gain=gain)
 
@@ -131,9 +131,32 @@ FAULTS: Registry[Planter] = Registry(
 )
 
 
+ALSO: dict[str, tuple[str, ...]] = {
+    "vanishing-gradient": ("dead-units", "saturated-units"),
+    "exploding-gradient": ("initial-loss-off", "learning-rate-too-large", "non-finite"),
+    "non-finite": ("learning-rate-too-large", "exploding-gradient", "unscaled-inputs", "initial-loss-off"),
+    "dead-units": ("vanishing-gradient",),
+    "saturated-units": ("vanishing-gradient",),
+    "learning-rate-too-large": (
+        "dead-units", "saturated-units", "exploding-gradient", "vanishing-gradient", "non-finite",
+    ),
+    "initial-loss-off": ("exploding-gradient",),
+    "unscaled-inputs": (
+        "initial-loss-off", "dead-units", "saturated-units", "vanishing-gradient", "exploding-gradient",
+        "learning-rate-too-large", "non-finite",
+    ),
+}  # fmt: skip
+"""By planted kind: what is true of it as well, as its cause or consequence, and thus no false alarm."""
+
+
 def planted(data_sets: Sequence[str]) -> list[Setting]:
     """All faults on these data sets, each marked with its kind."""
-    return [replace(setting, planted=kind) for kind, plant in FAULTS.items() for data in data_sets for setting in plant(data)]
+    return [
+        replace(setting, planted=kind, also=ALSO.get(kind, ()))
+        for kind, plant in FAULTS.items()
+        for data in data_sets
+        for setting in plant(data)
+    ]
 
 
 RATES = {"sgd": (0.02, 0.3), "momentum": (0.003, 0.05), "adam": (5e-4, 1e-2), "adamw": (5e-4, 1e-2)}

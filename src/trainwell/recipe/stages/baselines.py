@@ -22,7 +22,7 @@ NUMBERS_A_SECOND = 60_000
 
 
 def compare_baselines(ws: Workshop) -> Result:
-    """Fit each baseline on training and validation rows, judge it on the test part (or on validation, if there is none)."""
+    """Fit each baseline on training and validation rows, judge it on the test part (else on validation)."""
     plan = ws.plan
     options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
     preparation = fit_preparation(ws.table, ws.facts, ws.split.train, options)

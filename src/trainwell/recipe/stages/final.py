@@ -33,7 +33,9 @@ def train_final(ws: Workshop) -> Result:
     course, record = ws.course(rows), Record()
     _train(ws, course, record)
     usable = [m for m in range(len(rows)) if math.isfinite(float(course.best.loss[m]))]
-    ws.plan = plans[0].edited({"ensemble.members": max(1, len(usable))}, by="data", why=design["why"]) if usable else plans[0]
+    ws.plan = (
+        plans[0].edited({"ensemble.members": max(1, len(usable))}, by="data", why=design["why"]) if usable else plans[0]
+    )
     record.write(ws.folder / "vitals.parquet")
     outcomes = [str(outcome) for outcome in course.outcomes]
     if not usable:
@@ -52,23 +54,38 @@ def _design(ws: Workshop) -> dict[str, Any]:
     blueprint = ws.material(plan).blueprint(plan)
     steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
     fixed_epochs = "training.epochs" in ws.fixed
-    for members in sorted({wanted, *range(1, wanted)}, reverse=True):
-        each = steps * EVALUATION * OWN_BATCHES * ws.speed.step(blueprint, members, plan.training.batch_size)
-        fits = epochs if fixed_epochs else min(epochs, math.floor(seconds / each))
-        if fits >= epochs / 2 and fits * each <= seconds or members == 1:
-            break
-    return {"members": members, "epochs": max(1, fits), "why": f"{members} networks, {max(1, fits)} epochs fit into the budget"}
+
+    def fitting(members: int) -> float:
+        """Epochs that the time left is enough for."""
+        step = ws.speed.step(blueprint, members, plan.training.batch_size)
+        return seconds / (steps * EVALUATION * OWN_BATCHES * step)
+
+    needed = epochs if fixed_epochs else epochs / 2
+    members = next((m for m in range(wanted, 1, -1) if fitting(m) >= needed), 1)
+    room = fitting(members)
+    chosen = epochs if fixed_epochs else int(min(epochs, max(1, room)))
+    return {
+        "members": members,
+        "epochs": chosen,
+        # Where time may not last for an epoch, best weights are looked for more often.
+        "evaluations": min(100, max(1, math.ceil(4 / max(room, 0.04)))) if room < 4 else 1,
+        "why": f"{members} networks, {chosen} epochs fit into the budget",
+    }
 
 
 def _final_plan(ws: Workshop, values: dict[str, Any], design: dict[str, Any] | None) -> Plan:
     """The workshop's plan with a trial's values where they differ."""
     changed = {path: value for path, value in values.items() if ws.plan.get(path) != value}
     plan = ws.plan.edited(changed, by="search", why="best validation of the search") if changed else ws.plan
-    if design is not None and design["epochs"] != plan.training.epochs:
-        epochs = {"training.epochs": design["epochs"], "training.patience": max(5, design["epochs"] // 4)}
-        epochs = {path: value for path, value in epochs.items() if path not in ws.fixed}
-        plan = plan.edited(epochs, by="data", why=design["why"]) if epochs else plan
-    return plan
+    if design is None:
+        return plan
+    course = {
+        "training.epochs": design["epochs"],
+        "training.patience": max(5, design["epochs"] * design["evaluations"] // 4),
+        "training.evaluations_per_epoch": design["evaluations"],
+    }
+    course = {path: value for path, value in course.items() if path not in ws.fixed and plan.get(path) != value}
+    return plan.edited(course, by="data", why=design["why"]) if course else plan
 
 
 def _train(ws: Workshop, course: Course, record: Record) -> None:
@@ -92,7 +109,8 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
                 save_checkpoint(course, checkpoint)
                 ws.journal.note("elapsed", ws.clock.spent)
                 saved_at = ws.clock.spent
-        if ws.clock.over(UNTIL):
+        reached = bool(torch.isfinite(course.best.loss).any())
+        if ws.clock.interrupted or (reached and ws.clock.over(UNTIL)):
             break
     if course.running:
         course.end(course.population.members.tolist(), "interrupted" if ws.clock.interrupted else "out-of-time")
@@ -103,11 +121,17 @@ def _from_leader(ws: Workshop, outcomes: list[str]) -> Result:
     if ws.leader is None:
         return Result(False, {"members": 0, "epochs": [], "outcomes": outcomes}, {"members": 0})
     ws.leader.save(ws.folder / "model")
-    evidence = {"members": len(ws.leader), "epochs": [], "outcomes": [*outcomes, "the best network of the search is used"]}
+    evidence = {
+        "members": len(ws.leader),
+        "epochs": [],
+        "outcomes": [*outcomes, "the best network of the search is used"],
+    }
     return Result(None, evidence, {"members": len(ws.leader)})
 
 
-def _result(ws: Workshop, course: Course, ensemble: Ensemble, rows: list[Row], usable: list[int], outcomes: list[str]) -> Result:
+def _result(
+    ws: Workshop, course: Course, ensemble: Ensemble, rows: list[Row], usable: list[int], outcomes: list[str]
+) -> Result:
     ensemble.save(ws.folder / "model")
     together, single = _validation(ws, ensemble, [rows[m].fold for m in usable])
     steps = course.feed.steps_per_epoch
@@ -122,7 +146,9 @@ def _result(ws: Workshop, course: Course, ensemble: Ensemble, rows: list[Row], u
         "parameters": ensemble.blueprint.layout.size,
     }
     kept = [[o.kind, o.step, o.best_step] for o in (course.outcomes[m] for m in usable)]
-    return Result(True, evidence, {"members": len(usable), "usable": usable, "outcomes": kept, "updates_per_epoch": steps})
+    return Result(
+        True, evidence, {"members": len(usable), "usable": usable, "outcomes": kept, "updates_per_epoch": steps}
+    )
 
 
 def _validation(ws: Workshop, ensemble: Ensemble, folds: list[int]) -> tuple[dict[str, float], dict[str, float]]:

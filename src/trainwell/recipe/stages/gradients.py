@@ -22,7 +22,9 @@ def check_gradients(ws: Workshop) -> Result:
     rows = torch.from_numpy(ws.split.train[:SAMPLES])
     s = material.samples
     y = s.y.double() if s.y is not None and s.y.is_floating_point() else s.y
-    batch = Samples(s.x.double().cpu()[rows], s.categories.cpu()[rows], None if y is None else y.cpu()[rows]).take(torch.arange(len(rows)))
+    batch = Samples(s.x.double().cpu()[rows], s.categories.cpu()[rows], None if y is None else y.cpu()[rows]).take(
+        torch.arange(len(rows))
+    )
     blueprint = material.blueprint(plan)
     seeds = Seeds.of(plan.seed, 0)
     one = Population(blueprint, [plan], [seeds], dtype=torch.float64)
@@ -42,7 +44,12 @@ def check_gradients(ws: Workshop) -> Result:
     # The median, beside the worst: a kink of ReLU within ±ε spoils single coordinates of a right gradient.
     typical, worst = float(errors.median()), float(errors.max())
     ws.progress(1.0, f"worst relative error {worst:.1e}")
-    evidence = {"worst_relative_error": worst, "median_relative_error": typical, "tolerance": TOLERANCE, "coordinates": len(chosen)}
+    evidence = {
+        "worst_relative_error": worst,
+        "median_relative_error": typical,
+        "tolerance": TOLERANCE,
+        "coordinates": len(chosen),
+    }
     return Result(typical <= TOLERANCE and float((errors > TOLERANCE).double().mean()) <= 0.1, evidence)
 
 

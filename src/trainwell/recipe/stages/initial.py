@@ -1,4 +1,4 @@
-"""Is the first loss what chance predicts (row B2)? If not, the outputs, the loss or the scale of the inputs is wrong."""
+"""Is the first loss what chance predicts (row B2)? If not, outputs, loss or the scale of the inputs is wrong."""
 
 from math import log
 

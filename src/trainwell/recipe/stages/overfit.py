@@ -18,7 +18,9 @@ SCORES = {"regression": 0.99}
 def overfit_batch(ws: Workshop) -> Result:
     """Train on a few rows with regularisation off, one member a rate, until one of them has learnt them by heart."""
     rows = _distinct_rows(ws)
-    course = ws.course([Row(p, ws.seeds("overfit", fold=0, shared=True)) for p in _plans(ws.plan, len(rows))], only=rows)
+    course = ws.course(
+        [Row(p, ws.seeds("overfit", fold=0, shared=True)) for p in _plans(ws.plan, len(rows))], only=rows
+    )
     chance, wanted = chance_loss(ws), SCORES.get(ws.facts.task, 1.0)
     losses, _ = judge(course.population, course.feed.samples, course.probe, course.groups)
     first, curve = float(losses.mean()), []
@@ -55,7 +57,10 @@ def _plans(plan: Plan, rows: int) -> list[Plan]:
         "training.epochs": STEPS,
         "training.patience": STEPS,
     }
-    return [plan.edited({**bare, "optimizer.learning_rate": rate}, by="default", why="overfit a tiny batch") for rate in RATES]
+    return [
+        plan.edited({**bare, "optimizer.learning_rate": rate}, by="default", why="overfit a tiny batch")
+        for rate in RATES
+    ]
 
 
 def _distinct_rows(ws: Workshop) -> np.ndarray:

@@ -19,7 +19,13 @@ def range_rates(ws: Workshop) -> Result:
     """Losses after a short run at each rate; the interval worth searching, and a first suggestion."""
     plan = ws.plan.edited({"schedule.name": "constant", "schedule.warmup": 0.0}, by="default", why="rate range test")
     course = ws.course(
-        [Row(plan.edited({"optimizer.learning_rate": r}, by="default", why="rate range test"), ws.seeds("rates", fold=0, shared=True)) for r in RATES]
+        [
+            Row(
+                plan.edited({"optimizer.learning_rate": r}, by="default", why="rate range test"),
+                ws.seeds("rates", fold=0, shared=True),
+            )
+            for r in RATES
+        ]
     )
     start = float(judge(course.population, course.feed.samples, course.probe, course.groups)[0][0])
     steps = ws.journal.remember("rate-range.steps", lambda: _steps(ws, course))
@@ -44,7 +50,9 @@ def range_rates(ws: Workshop) -> Result:
         "high": high,
         "suggested": suggested,
     }
-    return Result(min(final) < start, evidence, {"low": low, "high": high, "suggested": suggested, "speed": vars(ws.speed)})
+    return Result(
+        min(final) < start, evidence, {"low": low, "high": high, "suggested": suggested, "speed": vars(ws.speed)}
+    )
 
 
 def interval(losses: list[float], start: float) -> tuple[float, float, float]:
@@ -52,7 +60,8 @@ def interval(losses: list[float], start: float) -> tuple[float, float, float]:
 
     Suggested is half the best rate: what is best in a short run is a little too fast for a long one.
 
-    >>> low, high, suggested = interval([0.69] * 6 + [0.6, 0.5, 0.4, 0.3, 0.35, 0.5, 0.9, 5.0, float("inf"), float("inf")], 0.69)
+    >>> losses = [0.69] * 6 + [0.6, 0.5, 0.4, 0.3, 0.35, 0.5, 0.9, 5.0, float("inf"), float("inf")]
+    >>> low, high, suggested = interval(losses, start=0.69)
     >>> f"{low:.1e} {high:.1e} {suggested:.1e}"
     '1.0e-03 4.6e-02 5.0e-03'
     """

@@ -9,7 +9,7 @@ from trainwell.recipe.workshop import Workshop
 
 @dataclass(frozen=True)
 class Result:
-    """What a stage found: whether its check passed (None: there is nothing to pass), evidence, values for later stages."""
+    """What a stage found: whether its check passed (None: nothing to pass), evidence, values for later stages."""
 
     passed: bool | None
     evidence: dict[str, Any]

@@ -39,14 +39,20 @@ def search_plans(ws: Workshop) -> Result:
     ranked = sorted((e for e in entries if e.loss < float("inf")), key=lambda e: (-e.rung, *e.worse_by(ws.monitor)))
     if not ranked:
         why = "no trial reached a finite validation loss"
-        return Result(False, {"trials": len(entries), "why": why, "trial_rows": _table(entries)}, {"plans": [_as_values(plan)]})
+        return Result(
+            False, {"trials": len(entries), "why": why, "trial_rows": _table(entries)}, {"plans": [_as_values(plan)]}
+        )
     ws.leader = Ensemble.of(ranked[0].course, ranked[0].members)
     evidence = {
         "trials": len(entries),
         "structures": len(groups),
         "epochs": design["epochs"],
         "rungs": [
-            {"epochs": design["epochs"] * r.share, "members": sum(e.rung >= i for e in entries), "best": min(e.loss for e in entries if e.rung >= i)}
+            {
+                "epochs": design["epochs"] * r.share,
+                "members": sum(e.rung >= i for e in entries),
+                "best": min(e.loss for e in entries if e.rung >= i),
+            }
             for i, r in enumerate(rungs)
             if any(e.rung >= i for e in entries)
         ],
@@ -54,7 +60,9 @@ def search_plans(ws: Workshop) -> Result:
         "best_validation": {"loss": ranked[0].loss, "metric": ranked[0].metric},
         "monitor": ws.monitor,
     }
-    return Result(True, evidence, {"plans": [_as_values(e.plan) for e in _finalists(ranked)], "trial_rows": _table(entries)})
+    return Result(
+        True, evidence, {"plans": [_as_values(e.plan) for e in _finalists(ranked)], "trial_rows": _table(entries)}
+    )
 
 
 def _with_rate(plan: Plan, rate: float) -> Plan:
@@ -76,7 +84,13 @@ def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
         courses = cost(ladder(structures * members, plan.search.rungs, plan.search.reduction)) / members
         epochs = min(plan.training.epochs, seconds / (courses * steps * step)) if trials else 0
         if trials and epochs >= min(FEWEST_EPOCHS, plan.training.epochs):
-            return {"trials": trials, "structures": structures, "members": members, "epochs": max(1, int(epochs)), "why": ""}
+            return {
+                "trials": trials,
+                "structures": structures,
+                "members": members,
+                "epochs": max(1, int(epochs)),
+                "why": "",
+            }
     why = "no search was asked for" if not wanted else "the budget leaves no time for a search"
     return {"trials": 0, "structures": 0, "members": 0, "epochs": 0, "why": why}
 
@@ -84,7 +98,10 @@ def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
 def _entries(ws: Workshop, groups: Sequence[Sequence[Plan]], epochs: int) -> list[Entry]:
     entries: list[Entry] = []
     for index, plans in enumerate(groups):
-        plans = [p.edited({"training.epochs": epochs, "training.patience": 10_000}, by="search", why="search course") for p in plans]
+        plans = [
+            p.edited({"training.epochs": epochs, "training.patience": 10_000}, by="search", why="search course")
+            for p in plans
+        ]
         numbers = range(len(entries), len(entries) + len(plans))
         rows = [
             Row(plan, ws.seeds(f"trial {number}", fold=fold, shared=True), fold)

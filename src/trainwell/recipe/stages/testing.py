@@ -28,7 +28,9 @@ def judge_test(ws: Workshop) -> Result:
     truth = target_array(table, ws.facts)[rows]
     metrics = score(ws.facts.task, truth, prediction)
     main = MAIN[ws.facts.task]
-    best_baseline = max(v[main] for v in ws.carry["baselines"]["scores"].values()) if ws.carry.get("baselines") else None
+    best_baseline = (
+        max(v[main] for v in ws.carry["baselines"]["scores"].values()) if ws.carry.get("baselines") else None
+    )
     ws.progress(1.0, f"{main} {metrics[main]:.4f} on {len(rows)} rows")
     evidence = {"metrics": metrics, "rows": len(rows), **_details(ws, truth, prediction)}
     dumb = ws.carry.get("baselines", {}).get("scores", {}).get("constant", {}).get(main)
@@ -47,7 +49,10 @@ def _details(ws: Workshop, truth: np.ndarray, prediction: np.ndarray) -> dict[st
     if task == "regression":
         pick = np.linspace(0, len(truth) - 1, min(SHOWN, len(truth))).astype(np.int64)
         residual = (truth - prediction).std(axis=0)
-        return {"scatter": np.stack([truth[pick, 0], prediction[pick, 0]], axis=1).tolist(), "residual_std": residual.tolist()}
+        return {
+            "scatter": np.stack([truth[pick, 0], prediction[pick, 0]], axis=1).tolist(),
+            "residual_std": residual.tolist(),
+        }
     if task == "multilabel":
         return {"labels": [str(c) for c in ws.facts.classes]}
     classes, chosen = len(ws.facts.classes), prediction.argmax(axis=1)
