@@ -10,12 +10,13 @@ The names below are the public ones. They are imported when first used (PEP 562)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from trainwell.version import VERSION as __version__
+
 if TYPE_CHECKING:
     from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit
     from trainwell.plan import Plan as Plan
     from trainwell.recipe import Run as Run, load_run as load
 
-__version__ = "0.1.0"
 __all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load"]
 
 _HOME = {

@@ -1,7 +1,8 @@
 """From files and frames to the numbers a network eats: read, profile, split, prepare.
 
-Contract: `read_table` → `profile` → `split_rows` → `fit_preparation` (on the training rows alone) → `Preparation.encode`.
-A preparation is plain values: saved as JSON and safetensors, and applied alike to training, test and new data.
+Contract: `read_table` → `profile` → `split_rows` → `fit_preparation` (on the training rows alone) →
+`Preparation.encode`. A preparation is plain values: saved as JSON and safetensors, and applied alike to training, test
+and new data.
 """
 
 from trainwell.data.facts import ColumnFacts as ColumnFacts, Facts as Facts, Label as Label

@@ -48,7 +48,7 @@ def _number_facts(series: pl.Series, found: Kind) -> ColumnFacts:
     infinite = int(np.isinf(read.values).sum())
     finite = read.values[np.isfinite(read.values)]
     unique = int(pl.Series(finite).n_unique()) if len(finite) else 0
-    figures = describe(read.values)
+    figures: dict[str, Any] = {**describe(read.values)}
     outliers = int(figures.pop("outliers", 0))
     notes = [found.note] if found.note else []
     if infinite:

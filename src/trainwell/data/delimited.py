@@ -165,7 +165,8 @@ def _trimmed(frame: pl.DataFrame) -> pl.DataFrame:
     if frame.width == 1 or not frame.height or any((value or "").strip() for value in last.row(0)):
         return frame
     filled = frame.select(pl.any_horizontal(pl.all().fill_null("").str.strip_chars() != "")).to_series()
-    return frame.head(int(filled.arg_true().max() or -1) + 1 if filled.any() else 0)
+    places = np.flatnonzero(filled.to_numpy())
+    return frame.head(int(places[-1]) + 1 if len(places) else 0)
 
 
 def typed(column: pl.Series, *, decimal_comma: bool) -> pl.Series:

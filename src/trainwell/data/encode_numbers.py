@@ -1,9 +1,9 @@
 """Columns of numbers, yes or no, and dates as inputs. Fitted on training rows; missing and infinite values are filled.
 
 Contract of an encoder, here and in `encode_words`: a frozen dataclass of plain values and arrays (so that it can be
-saved), with `name` (its column), `inputs` (names of its dense inputs), `cardinality` (of its index, 0 if it has none) and
-`encode(series, origin)`, which gives (N, inputs) float32, or (N,) int64 if it is an index. A row's encoding does not depend
-on the other rows.
+saved), with `name` (its column), `inputs` (names of its dense inputs), `cardinality` (of its index, 0 if it has none)
+and `encode(series, origin)`, which gives (N, inputs) float32, or (N,) int64 if it is an index. A row's encoding does
+not depend on the other rows.
 """
 
 from dataclasses import dataclass

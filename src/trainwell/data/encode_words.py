@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -44,7 +45,7 @@ class OneHotEncoder:
 
 @dataclass(frozen=True)
 class IndexEncoder:
-    """An index for an embedding: 0 for a rare or unseen category, then the categories, then "missing" if that occurred."""
+    """An index for an embedding: 0 for rare or unseen, then the categories, then "missing" if that occurred."""
 
     name: str
     categories: tuple[str, ...]
@@ -97,7 +98,7 @@ def _as_numbers_are_named(names: pl.Series) -> pl.Series:
 
 @dataclass(frozen=True, eq=False)
 class TextEncoder:
-    """Length in characters and in words, and a bag of words hashed to `TEXT_FEATURES` inputs of unit length together."""
+    """Length in characters and in words, and a bag of words hashed to `features` inputs of unit length together."""
 
     name: str
     length: Numeric
@@ -141,5 +142,6 @@ def _floats(counts: pl.Series) -> np.ndarray:
 def _hashed_bag(text: pl.Series, features: int) -> np.ndarray:
     from sklearn.feature_extraction.text import HashingVectorizer  # heavy, and few tables hold text
 
-    hashing = HashingVectorizer(n_features=features, norm="l2", token_pattern=r"(?u)\b\w+\b", dtype=np.float32)
-    return np.asarray(hashing.transform(text.fill_null("").to_list()).toarray(), np.float32)
+    hashing = HashingVectorizer(n_features=features, norm="l2", token_pattern=r"(?u)\b\w+\b")
+    bag: Any = hashing.transform(text.fill_null("").to_list())
+    return bag.toarray().astype(np.float32)

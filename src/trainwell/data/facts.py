@@ -59,7 +59,7 @@ class Facts:
         why_task: the reason for the task, as a sentence without a full stop.
         classes: labels in the user's own type, sorted; of multi-label the targets' names; of regression ().
         class_counts: rows of each class; of multi-label the rows that are 1.
-        target_stats: by target: "missing", and of numbers "mean", "std", "minimum", "maximum", "median", "skew", "unique".
+        target_stats: by target: "unique", and of numbers the figures of `statistics.describe`.
         duplicates: rows equal to an earlier row, target included.
         leaks: features that give the target away.
         notes: one sentence for each thing the user should know.

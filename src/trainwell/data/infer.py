@@ -28,7 +28,7 @@ _ODD_SHARE = 0.05
 _NEARLY_UNIQUE = 0.9
 _TEXT_WORDS, _TEXT_SHARE, _TEXT_UNIQUE = 3, 0.2, 20
 _ID_NAME = re.compile(
-    r"(^|[_\W])(id|uuid|guid|key|index|idx|nr|no|number|row)$|^unnamed|(?<=[a-z])(Id|ID)$", re.IGNORECASE
+    r"(^|[_\W])(id|uuid|guid|key|index|idx|nr|no|number|row)$|^unnamed|(?-i:(?<=[a-z])(Id|ID))$", re.IGNORECASE
 )
 
 
@@ -64,7 +64,7 @@ def _kind_of_numbers(series: pl.Series) -> Kind:
     if _ID_NAME.search(series.name) and unique == len(series) > 2 and bool((present.diff().drop_nulls() > 0).all()):
         return Kind("identifier", f"whole numbers that rise from row to row under the name '{series.name}'")
     if unique <= 20:
-        why = f"whole numbers, {unique} distinct: kept as a quantity, as a network can learn steps and would lose the order"
+        why = f"whole numbers, {unique} distinct: kept as a quantity, so that their order is not lost"
         return Kind("number", why)
     return Kind("number", f"whole numbers, {unique:,} distinct")
 
@@ -107,7 +107,7 @@ def _kind_of_written_numbers(distinct: pl.Series, times: pl.Series) -> Kind | No
     good = len(distinct) - int(odd.sum())
     if not odd.any():
         return Kind("number", f"numbers written as text, {good:,} distinct")
-    share = float(times.filter(odd).sum() / times.sum())
+    share = float(times.filter(odd).sum()) / float(times.sum())
     if good < 20 or odd.sum() > ODD_WORDS or share > _ODD_SHARE:
         return None
     tokens = tuple(distinct.filter(odd).sort().to_list())

@@ -39,7 +39,7 @@ def find_leaks(
 
 
 def _as_numbers(column: pl.Series, classes: Sequence[object]) -> np.ndarray | None:
-    """The target as numbers, for a correlation: numbers as they are, two classes as 0 and 1, more classes not at all."""
+    """The target as numbers, for a correlation: numbers as they are, two classes as 0 and 1, more not at all."""
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return numbers(column).values
     return (column == str(classes[1])).cast(pl.Float64).to_numpy() if len(classes) == 2 else None
@@ -63,9 +63,12 @@ def _gives_away(
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:
     both = np.isfinite(a) & np.isfinite(b)
     a, b = a[both], b[both]
-    if len(a) < 10 or a.std() == 0 or b.std() == 0:
+    if len(a) < 10 or not a.any() or not b.any():
         return 0.0
-    return float(np.corrcoef(a, b)[0, 1])
+    a, b = a / np.abs(a).max(), b / np.abs(b).max()  # squares of huge numbers would overflow
+    a, b = a - a.mean(), b - b.mean()
+    length = float(np.sqrt((a @ a) * (b @ b)))
+    return float(a @ b) / length if length > 0 else 0.0
 
 
 def _determines(text: pl.Series, target: pl.Series) -> bool:

@@ -3,8 +3,8 @@ in Tabular Deep Learning", arXiv 2203.05556, section 3.2.1).
 
 With bin edges b0 < b1 < … < bT a number x becomes T inputs:
 e_t = 0 if x < b_(t−1); 1 if x ≥ b_t; else (x − b_(t−1)) / (b_t − b_(t−1)).
-The paper lets the first bin fall below 0 and the last rise above 1; here all stay in [0, 1], and the scaled plain number
-beside them carries what lies outside.
+The paper lets the first bin fall below 0 and the last rise above 1; here all stay in [0, 1], and the scaled plain
+number beside them carries what lies outside.
 """
 
 import numpy as np

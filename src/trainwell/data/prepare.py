@@ -62,8 +62,8 @@ class Encoded:
     Attributes:
         x: (N, D) float32.
         categories: (N, E) int64, one index an embedding.
-        y: classes: (N,) int64 index (binary: 0 or 1); multi-label: (N, C) float32 of 0 and 1; regression: (N, C) float32,
-            standardised; None if not asked for.
+        y: classes: (N,) int64 index (binary: 0 or 1); multi-label: (N, C) float32 of 0 and 1; regression: (N, C)
+            float32, standardised; None if not asked for.
     """
 
     x: np.ndarray
@@ -131,7 +131,7 @@ class Preparation:
         return Encoded(x, categories, self._encode_target(table) if with_target else None)
 
     def decode(self, prediction: np.ndarray) -> pl.DataFrame:
-        """Predictions in the form of `Encoded.y` as columns of the targets: the user's labels, or numbers on their scale."""
+        """Predictions, in the form of `Encoded.y`, as columns of the targets: labels, or numbers on their scale."""
         values = np.asarray(prediction)
         if self.task in ("binary", "multiclass"):
             labels = pl.Series(self.targets[0], list(self.classes))

@@ -106,7 +106,7 @@ def _unpack(kind: type, packed: dict[str, Any], path: str, arrays: dict[str, np.
         hint, inner = hints[item.name], f"{path}.{item.name}"
         if hint is np.ndarray:
             values[item.name] = arrays[inner]
-        elif is_dataclass(hint):
+        elif isinstance(hint, type) and is_dataclass(hint):
             values[item.name] = _unpack(hint, packed[item.name], inner, arrays)
         else:
             values[item.name] = tuple(packed[item.name]) if get_origin(hint) is tuple else packed[item.name]

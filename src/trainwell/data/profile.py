@@ -37,13 +37,7 @@ def profile(
     _check_usable(features, table.source)
     leaks = find_leaks(kept, features, targets, found)
     duplicates = duplicate_rows(kept)
-    notes = [
-        *_notes_on_rows(kept.rows, dropped, duplicates),
-        *_notes_on_classes(found),
-        *_notes_on_columns(features),
-        *(f"{why}. Is it known at the time of predicting? If not, leave it out." for _, why in leaks),
-    ]
-    facts = Facts(
+    return kept, Facts(
         source=kept.source,
         rows=kept.rows,
         features=features,
@@ -53,12 +47,16 @@ def profile(
         classes=found.classes,
         class_counts=found.counts,
         target_stats=found.stats,
-        notes=tuple(notes),
+        notes=(
+            *_notes_on_rows(kept.rows, dropped, duplicates),
+            *_notes_on_classes(found),
+            *_notes_on_columns(features),
+            *(f"{why}. Is it known at the time of predicting? If not, leave it out." for _, why in leaks),
+        ),
         duplicates=duplicates,
         dropped=dropped,
         leaks=tuple(name for name, _ in leaks),
     )
-    return kept, facts
 
 
 def _check_usable(features: Sequence[ColumnFacts], source: str) -> None:

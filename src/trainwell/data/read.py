@@ -109,7 +109,7 @@ def read_feather(data: bytes, source: str) -> Table:
 def _read_columnar(read: Callable[[Any], pl.DataFrame], data: bytes, source: str, what: str) -> Table:
     try:
         frame = read(io.BytesIO(data))
-    except Exception as error:  # whatever a damaged file makes the decoder raise
+    except (Exception, pl.exceptions.PanicException) as error:  # whatever a damaged file makes the decoder raise
         raise DataError(f"'{source}' is no readable {what} file ({_first_line(error)}). Write it again.") from None
     return table_from_frame(frame, source)
 
@@ -124,7 +124,7 @@ def read_npz(data: bytes, source: str) -> Table:
     except Exception as error:  # a damaged archive
         raise DataError(f"'{source}' is no readable .npz file ({_first_line(error)}). Write it again.") from None
     if "X" in arrays:
-        names = arrays.get("feature_names")
+        names = [str(name) for name in arrays["feature_names"]] if "feature_names" in arrays else None
         return Table(table_from_arrays(arrays["X"], arrays.get("y"), names).frame, source)
     if len({array.shape for array in arrays.values()}) != 1 or next(iter(arrays.values())).ndim != 1:
         found = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -141,12 +141,12 @@ def _load_array(archive: Any, name: str, source: str) -> np.ndarray:
         if "pickle" not in str(error):
             raise
         raise DataError(
-            f"Array '{name}' of '{source}' holds Python objects, and pickles are never loaded, as they can run any code. "
-            "Save it as numbers or as text (astype(str))."
+            f"Array '{name}' of '{source}' holds Python objects, and pickles are never loaded, as they can run any "
+            "code. Save it as numbers or as text (astype(str))."
         ) from None
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0][:120].rstrip(".")
 
 

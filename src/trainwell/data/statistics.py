@@ -7,6 +7,7 @@ OUTLIER_REACH = 3.0
 """In interquartile ranges beyond the quartiles: Tukey's outer fences (1977)."""
 
 
+@np.errstate(over="ignore", invalid="ignore")  # numbers near the largest there is
 def describe(values: np.ndarray) -> dict[str, float]:
     """Mean, standard deviation, extremes, median, skewness and outliers of the finite ones among these numbers.
 
@@ -17,12 +18,10 @@ def describe(values: np.ndarray) -> dict[str, float]:
     if not len(finite):
         return {}
     low, middle, high = np.percentile(finite, (25, 50, 75))
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, std = float(finite.mean()), float(finite.std())
+    mean, std = float(finite.mean()), float(finite.std())
     reach = OUTLIER_REACH * (high - low)
     outside = (finite < low - reach) | (finite > high + reach) if high > low else np.zeros(1, bool)
-    with np.errstate(over="ignore", invalid="ignore"):
-        skew = float((((finite - mean) / std) ** 3).mean()) if std > 0 else 0.0
+    skew = float((((finite - mean) / std) ** 3).mean()) if std > 0 else 0.0
     return {
         "mean": mean,
         "std": std,

@@ -121,7 +121,7 @@ def _matrix(X: Any) -> np.ndarray:
             f"Features must be a table of rows and columns, but have {matrix.ndim} axes. Reshape your data: "
             "X.reshape(-1, 1) for one feature, X.reshape(1, -1) for one row."
         )
-    return matrix.reshape(len(matrix), -1)
+    return matrix.reshape(len(matrix), int(np.prod(matrix.shape[1:])))
 
 
 def _target_columns(y: Any) -> list[tuple[str, Any]]:

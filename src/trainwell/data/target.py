@@ -57,10 +57,14 @@ def drop_missing_targets(table: Table, targets: Sequence[str]) -> tuple[Table, i
     """The table without the rows that lack a target (null, NaN or infinite), and how many those were.
 
     Raises:
-        DataError: all rows lack it.
+        DataError: all rows lack it, or there is no such column.
     """
     present = np.ones(table.rows, bool)
     for target in targets:
+        if target not in table.columns:
+            raise DataError(
+                f"'{table.source}' lacks the target '{target}'.{did_you_mean(target, table.columns)} Add it."
+            )
         column = table.frame[target]
         present &= np.isfinite(numbers(column).values) if column.dtype.is_float() else column.is_not_null().to_numpy()
         if not present.any():
@@ -171,8 +175,8 @@ def _classes(table: Table, targets: Sequence[str], task: Task, why: str) -> Targ
     labels, times = counts[target].to_list(), counts["count"].to_list()
     if task == "binary" and len(labels) != 2:
         raise DataError(
-            f"Task binary needs 2 classes, but target '{target}' has {len(labels):,}: {_some([str(v) for v in labels])}. "
-            "Name the task multiclass (or auto)."
+            f"Task binary needs 2 classes, but target '{target}' has {len(labels):,}: "
+            f"{_some([str(label) for label in labels])}. Name the task multiclass (or auto)."
         )
     if len(labels) > MOST_CLASSES or (len(labels) > FEW_INTEGERS and len(labels) > table.rows / 2):
         raise DataError(

@@ -1,9 +1,9 @@
 """Rules: from what was recorded to named findings.
 
-Contract: a rule is a pure function of one `Case` (a member's record and what is known beside it) that gives a `Finding` or None. It
-stands in the table at the foot of its family's file (`rules_signal`, `rules_rate`, `rules_fit`) under its kind, its thresholds are
-named constants with their origin at the top of that file, and its kind is explained in `KINDS`. A rule says nothing when it
-was not shown enough. `testing.faults` plants its fault, and holds the healthy trainings on which it must be silent.
+Contract: a rule is a pure function of one `Case` (a member's record and what is known beside it) that gives a `Finding` or
+None. It stands in the table at the foot of its family's file (`rules_signal`, `rules_rate`, `rules_fit`) under its kind, its
+thresholds are named constants with their origin at the top of that file, and its kind is explained in `KINDS`. A rule says
+nothing when it was not shown enough. `testing.faults` plants its fault, and holds the healthy trainings on which it is silent.
 """
 
 from trainwell.diagnosis.case import Case as Case, Threshold as Threshold
@@ -14,6 +14,7 @@ from trainwell.diagnosis.diagnose import (
     diagnose as diagnose,
     diagnose_all as diagnose_all,
 )
+from trainwell.diagnosis.explain import KINDS as KINDS, explain_text as explain_text, has_rule as has_rule
 from trainwell.diagnosis.finding import (
     SEVERITIES as SEVERITIES,
     Finding as Finding,
@@ -22,3 +23,4 @@ from trainwell.diagnosis.finding import (
     read_findings as read_findings,
     write_findings as write_findings,
 )
+from trainwell.diagnosis.kind import Kind as Kind

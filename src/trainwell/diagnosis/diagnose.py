@@ -65,7 +65,9 @@ def _merged(findings: Sequence[Finding], members: int) -> Finding:
     concerned = {finding.member for finding in findings}
     text = f"In {len(concerned)} of {members} members: {worst.message}"
     whose = worst.member if len(concerned) == 1 else None
-    return replace(worst, message=text, member=whose, evidence=worst.evidence | {"members": f"{len(concerned)} of {members}"})
+    return replace(
+        worst, message=text, member=whose, evidence=worst.evidence | {"members": f"{len(concerned)} of {members}"}
+    )
 
 
 def _excess(finding: Finding) -> float:

@@ -16,7 +16,9 @@ def clip(case: Case) -> Remedy | None:
     """Gradient clipping at the usual 1.0, where there is none that tight."""
     if case.plan.regularisation.clip_norm is not None and case.plan.regularisation.clip_norm <= 1.0:
         return None
-    return Remedy("clip-gradients", "no single update can throw the weights far away", {"regularisation.clip_norm": 1.0})
+    return Remedy(
+        "clip-gradients", "no single update can throw the weights far away", {"regularisation.clip_norm": 1.0}
+    )
 
 
 def activation(case: Case, name: str, why: str) -> Remedy | None:
@@ -40,7 +42,9 @@ def norm(case: Case) -> Remedy | None:
     if case.plan.network.norm != "none" or case.plan.network.depth == 0:
         return None
     kind = "batch" if case.plan.training.batch_size >= 16 else "layer"  # a small batch tells mean and variance badly
-    return Remedy(f"{kind}-norm", "each layer's signal is brought back to mean 0 and deviation 1", {"network.norm": kind})
+    return Remedy(
+        f"{kind}-norm", "each layer's signal is brought back to mean 0 and deviation 1", {"network.norm": kind}
+    )
 
 
 def residual(case: Case) -> Remedy | None:
@@ -62,7 +66,9 @@ def dropout(case: Case) -> Remedy | None:
     if now >= 0.5:
         return None
     value = 0.2 if now < 0.2 else min(0.5, round(now + 0.2, 2))
-    return Remedy("dropout", "units cannot rely on one another to learn rows by heart", {"regularisation.dropout": value})
+    return Remedy(
+        "dropout", "units cannot rely on one another to learn rows by heart", {"regularisation.dropout": value}
+    )
 
 
 def weight_decay(case: Case) -> Remedy:
@@ -70,13 +76,19 @@ def weight_decay(case: Case) -> Remedy:
     now, name = case.plan.optimizer.weight_decay, case.plan.optimizer.name
     first = 0.05 if name == "adamw" else 1e-3  # decoupled decay acts through the rate, hence the larger number
     value = float(f"{max(10 * now, first):.3g}")
-    return Remedy("weight-decay", "large weights, which fit single rows, cost something", {"optimizer.weight_decay": value})
+    return Remedy(
+        "weight-decay", "large weights, which fit single rows, cost something", {"optimizer.weight_decay": value}
+    )
 
 
 def narrower(case: Case) -> Remedy | None:
     """Half the width."""
     width = case.plan.network.width
-    return Remedy("narrower", "fewer parameters can store fewer rows", {"network.width": width // 2}) if width >= 16 else None
+    return (
+        Remedy("narrower", "fewer parameters can store fewer rows", {"network.width": width // 2})
+        if width >= 16
+        else None
+    )
 
 
 def offered(*remedies: Remedy | None) -> tuple[Remedy, ...]:

@@ -107,7 +107,9 @@ def read_findings(path: Path) -> list[Finding]:
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as fault:
-        raise RunError(f"Cannot read the findings in '{path}': {type(fault).__name__}. Run the training again.") from None
+        raise RunError(
+            f"Cannot read the findings in '{path}': {type(fault).__name__}. Run the training again."
+        ) from None
     return [read_line(line, f"{path}:{number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -117,4 +119,6 @@ def read_line(line: str, where: str) -> Finding:
         return Finding.from_dict(json.loads(line))
     except (KeyError, TypeError, ValueError, AttributeError) as fault:
         reason = f"{type(fault).__name__}: {fault}".replace("\n", " ")
-        raise RunError(f"The finding at {where} is damaged ({reason}). Delete that line or run the training again.") from None
+        raise RunError(
+            f"The finding at {where} is damaged ({reason}). Delete that line or run the training again."
+        ) from None

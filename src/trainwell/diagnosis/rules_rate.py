@@ -20,8 +20,8 @@ SHORT_PATH = Threshold(
 LITTLE_GAIN = 0.2
 """A loss that lost a larger share than this has learned, however short its path (our assumption)."""
 
-SIGNAL = 0.01
-"""‖g‖ over the chance loss; with less, it is not the rate that is at fault but the gradient (see rules_signal)."""
+SIGNAL = (0.01, 100.0)
+"""‖g‖ over the chance loss; with less or more, it is not the rate that is at fault but the gradient (see rules_signal)."""
 
 LEAP = Threshold(
     3.0,
@@ -33,6 +33,10 @@ THROWN = Threshold(
     healthy="0.0001 … 0.06",
     origin="TheDeepChecker: log10 ‖Δw‖/‖w‖ > −1 is too fast; healthy recipes stay below 0.07 at the start",
 )
+JOLT = 10
+"""Updates above 1.5 times the first loss that a training which learns all the same may forget (measured: 7 in a healthy one)."""
+REPLACED = 1.0
+"""‖Δw‖/‖w‖ above which one update leaves nothing of a layer: no jolt but a new start."""
 
 
 def learning_rate_too_small(case: Case) -> Finding | None:
@@ -52,7 +56,7 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     gradient = max(median(case.curve("gradient-norm", layer)) for layer in layers) / case.scale
     end = running_mean(losses, min(len(losses) // 2, case.updates_per_epoch))[-1]
     gain = 1 - float(end) / float(running_mean(losses, min(len(losses) // 2, case.updates_per_epoch))[0])
-    if not (path < SHORT_PATH.value and gradient > SIGNAL and (gain < LITTLE_GAIN or not case.learned)):
+    if not (path < SHORT_PATH.value and SIGNAL[0] < gradient < SIGNAL[1] and (gain < LITTLE_GAIN or not case.learned)):
         return None
     return Finding(
         "learning-rate-too-small",
@@ -78,7 +82,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     peaks = [float(values.max()) if len(values) else 0.0 for _, values in curves]
     worst = int(np.argmax(peaks))
     usual = min(median((steps, values), until=EARLY) for steps, values in curves)
-    leap = leap_of_loss(case)
+    leap, above = leap_of_loss(case)
     restless = usual > THROWN.value and not case.learned and case.updates >= ENOUGH_UPDATES
     leapt = leap > LEAP.value and peaks[worst] > THROWN.value
     if not (leapt or restless):
@@ -87,12 +91,18 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     bound, figure, measured = (LEAP, "largest loss over the first", leap) if leapt else (THROWN, "‖Δw‖/‖w‖", usual)
     return Finding(
         "learning-rate-too-large",
-        "warning" if case.learned else "critical",
+        "critical"
+        if not case.learned
+        else "warning"
+        if restless or above >= JOLT or peaks[worst] > REPLACED
+        else "info",
         f"The learning rate {_rate(case):.3g} is too large: single updates change the weights of {layers[worst]} by up to "
         f"{peaks[worst]:.2g} of their size, and {what}.",
         member=case.member,
         step=_first_above(curves, THROWN.value),
-        evidence=bound.evidence(figure, measured, largest_update_ratio=peaks[worst], learning_rate=_rate(case)),
+        evidence=bound.evidence(
+            figure, measured, largest_update_ratio=peaks[worst], updates_above_start=above, learning_rate=_rate(case)
+        ),
         remedies=offered(
             rate(case, 1 / 3, "smaller steps do not jump over the valley"),
             rate(case, 1 / 10, "a third may still be too much"),
@@ -101,20 +111,25 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     )
 
 
-def leap_of_loss(case: Case) -> float:
-    """The largest running mean of the training loss, in units of the first loss (or of chance, if that is more)."""
+def leap_of_loss(case: Case) -> tuple[float, int]:
+    """The largest running mean of the training loss, in units of the first loss (or of chance, if that is more), and how many exceed 1.5."""
     _, losses = case.curve("loss")
     if not len(losses) or not np.isfinite(losses[0]):
-        return float("nan")
+        return float("nan"), 0
     limit = np.finfo(np.float32).max  # what is not finite was larger than anything
     smooth = running_mean(np.nan_to_num(np.minimum(losses, limit), nan=limit))
-    return float(smooth.max() / max(losses[0], case.chance_loss or 0.0, 1e-12))
+    smooth = smooth / max(losses[0], case.chance_loss or 0.0, 1e-12)
+    return float(smooth.max()), int((smooth > 1.5).sum())
 
 
 def _grid(case: Case, layer: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """For `np.interp`: every step so far, and the update ratio where it was measured."""
     steps, values = case.finite("update-ratio", layer)
-    return (np.arange(1, case.updates + 1), steps, values) if len(steps) else (np.array([1]), np.array([1]), np.array([0.0]))
+    return (
+        (np.arange(1, case.updates + 1), steps, values)
+        if len(steps)
+        else (np.array([1]), np.array([1]), np.array([0.0]))
+    )
 
 
 def _first_above(curves: list[tuple[np.ndarray, np.ndarray]], bound: float) -> int | None:

@@ -92,7 +92,9 @@ def exploding_gradient(case: Case) -> Finding | None:
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
     if start[worst] > EXPLODED.value and growth > GROWTH.value:
-        evidence = GROWTH.evidence("growth of the signal over the hidden layers", growth, gradient_over_chance_loss=start[worst])
+        evidence = GROWTH.evidence(
+            "growth of the signal over the hidden layers", growth, gradient_over_chance_loss=start[worst]
+        )
         what = f"signals grow {growth:.3g}-fold through the hidden layers, and {worst} gets a gradient {start[worst]:.3g} times the loss"
         return _exploding(case, worst, 1, evidence | {"per_layer": _listed(case, layers)}, what)
     for layer, (steps, values) in norms.items():
@@ -116,7 +118,13 @@ def _exploding(case: Case, layer: str, step: int, evidence: dict[str, float | st
         member=case.member,
         step=step,
         evidence=evidence,
-        remedies=offered(clip(case), initialiser(case), norm(case), rate(case, 1 / 10, "smaller steps stay where the loss is smooth"), shallower(case, why)),
+        remedies=offered(
+            clip(case),
+            initialiser(case),
+            norm(case),
+            rate(case, 1 / 10, "smaller steps stay where the loss is smooth"),
+            shallower(case, why),
+        ),
     )
 
 
@@ -193,10 +201,21 @@ def non_finite(case: Case) -> Finding | None:
 
 
 def _look_at_data() -> Remedy:
-    return Remedy("look-at-inputs", "an infinite or huge input or target has the same effect: look at the columns' ranges")
+    return Remedy(
+        "look-at-inputs", "an infinite or huge input or target has the same effect: look at the columns' ranges"
+    )
 
 
-ORDER_OF_SIGNALS = ("activation-mean", "activation-std", "loss", "gradient-norm", "update-ratio", "weight-norm", "train_loss", "validation_loss")
+ORDER_OF_SIGNALS = (
+    "activation-mean",
+    "activation-std",
+    "loss",
+    "gradient-norm",
+    "update-ratio",
+    "weight-norm",
+    "train_loss",
+    "validation_loss",
+)
 """From source to consequence within one step: forward, loss, backward, update, evaluation."""
 
 

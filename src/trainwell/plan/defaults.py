@@ -52,7 +52,8 @@ def _network(rows: int) -> dict[str, Choice]:
 
 
 def _training(plan: Plan, rows: int) -> dict[str, Choice]:
-    train = rows - rows // plan.data.folds if plan.data.folds else rows - round(rows * plan.data.validation_size)
+    folds = plan.data.folds
+    train = rows - rows // folds if folds > 1 else max(1, rows - round(rows * plan.data.validation_size))
     size = next((size for below, size in BATCH_SIZES if rows < below), LARGEST_BATCH)
     size = min(size, max(1, train // 2))
     given = plan.training.batch_size if "training.batch_size" in plan.origins else size

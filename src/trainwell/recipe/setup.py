@@ -7,8 +7,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainwell.base import BudgetError, DataError, InputError
-from trainwell.data import Facts, Split, Table, drop_missing_targets, profile, read_table, split_rows, target_array
+from trainwell.base import BudgetError, DataError, InputError, PlanError
+from trainwell.data import (
+    Facts,
+    PreparationOptions,
+    Split,
+    Table,
+    drop_missing_targets,
+    fit_preparation,
+    profile,
+    read_table,
+    split_rows,
+    target_array,
+)
+from trainwell.ingredients import LOSSES, loss_for
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.journal import Journal
@@ -70,7 +82,12 @@ def prepare_setting(request: Request) -> Setting:
     rows = len(split.train) + len(split.validation)
     numbers = sum(column.kind == "number" for column in facts.used)
     plan = complete(plan, facts, rows, numbers)
-    _check_folds(plan, facts, y[np.concatenate([split.train, split.validation])])
+    _check_plan(plan, facts, rows, len(split.train))
+    trial = fit_preparation(
+        table, facts, split.train, PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
+    )
+    if test is not None:
+        trial.encode(test, with_target=True)
     return Setting(table, test, facts, split, plan, fixed, choose_device(request.device))
 
 
@@ -134,10 +151,20 @@ def _test_table(table: Table, facts: Facts) -> Table:
     return table
 
 
-def _check_folds(plan: Plan, facts: Facts, y: np.ndarray) -> None:
-    if plan.data.folds == 1:
-        raise InputError("data.folds must be 0 (one held-out part) or at least 2, but is 1.")
-    if plan.data.folds > len(y) // 2:
+def _check_plan(plan: Plan, facts: Facts, rows: int, train: int) -> None:
+    """Values that only the data can show to be wrong (rows H2, A11)."""
+    folds, size = plan.data.folds, plan.training.batch_size
+    if folds == 1 or folds > rows // 2:
+        raise InputError(f"data.folds must be 0 (one held-out part) or from 2 to {rows // 2}, but is {folds}.")
+    train = rows - rows // folds if folds else train
+    if size > train:
+        raise InputError(f"training.batch_size is {size} for only {train} training rows; choose from 1 to {train}.")
+    if size == 1 and plan.network.norm == "batch":
         raise InputError(
-            f"data.folds is {plan.data.folds}, but there are only {len(y)} rows; choose at most {len(y) // 2}."
+            "Batch norm needs batches of at least 2 samples; raise training.batch_size or use network.norm=layer."
+        )
+    tasks = LOSSES[plan.loss.name].tasks
+    if facts.task not in tasks:
+        raise PlanError(
+            f"The loss {plan.loss.name} is for {' and '.join(tasks)}, not {facts.task}; use {loss_for(facts.task)}."
         )

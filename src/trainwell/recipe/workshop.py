@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainwell.base import InputError, Seeds, stream_seed
+from trainwell.base import Seeds, stream_seed
 from trainwell.data import (
     Encoded,
     Facts,
@@ -152,11 +152,6 @@ class Workshop:
         train, validation = self.fold_rows() if only is None else (only[None], only[None])
         parts = list(dict.fromkeys((row.fold, row.seeds.order) for row in rows))
         plan = rows[0].plan
-        if plan.training.batch_size > train.shape[1]:
-            raise InputError(
-                f"training.batch_size is {plan.training.batch_size} for only {train.shape[1]} training rows; "
-                f"choose from 1 to {train.shape[1]}."
-            )
         feed = Feed(
             material.samples,
             torch.from_numpy(train[[fold for fold, _ in parts]]).to(self.device),

@@ -38,6 +38,7 @@ class Setting:
         hidden_bias: the first value of all hidden biases.
         output_gain: factor on the first weights of the output.
         train_rows: use this many training rows only.
+        label_noise: this share of the training rows gets the target of another row.
         keep_best: restore the weights of the best evaluation at the end, as our engine does.
     """
 
@@ -51,6 +52,7 @@ class Setting:
     hidden_bias: float = 0.0
     output_gain: float = 1.0
     train_rows: int | None = None
+    label_noise: float = 0.0
     keep_best: bool = True
 
     @property
@@ -103,7 +105,9 @@ class Network(nn.Module):
         fans = [inputs] + [part.width] * part.depth
         self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in zip(fans, [*fans[1:], rows.outputs], strict=True))
         kinds: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
-        self.norms = nn.ModuleList(kinds[part.norm](part.width) if part.norm in kinds else nn.Identity() for _ in fans[1:])
+        self.norms = nn.ModuleList(
+            kinds[part.norm](part.width) if part.norm in kinds else nn.Identity() for _ in fans[1:]
+        )
         self.dropout = nn.Dropout(plan.regularisation.dropout)
         self.function, self.residual = ACTIVATIONS[part.activation].function, part.residual
         self.names = [*(f"hidden.{i}" for i in range(part.depth)), "output"]
@@ -134,7 +138,9 @@ def initialise(network: Network, plan: Plan, setting: Setting) -> None:
     name = plan.initialiser.name
     for linear in network.linears:
         own = initialiser_for("identity" if linear is network.linears[-1] else plan.network.activation)
-        INITIALISERS[own if name == "auto" else name].fill(linear.weight, gain=plan.initialiser.gain, generator=generator)
+        INITIALISERS[own if name == "auto" else name].fill(
+            linear.weight, gain=plan.initialiser.gain, generator=generator
+        )
         linear.bias.fill_(0.0 if linear is network.linears[-1] else setting.hidden_bias)
     network.linears[-1].weight.mul_(setting.output_gain)
 
@@ -150,10 +156,15 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
             order = torch.randperm(n)
         part = order[(step - 1) % per_epoch * size :][:size]  # pyright: ignore[reportPossiblyUnbound]
         before = [weight.detach().clone() for weight in network.weights] if wanted(step) else []
-        rate = plan.optimizer.learning_rate * schedule_factor([plan.schedule.name], [plan.schedule.warmup], step - 1, total)[0]
+        rate = (
+            plan.optimizer.learning_rate
+            * schedule_factor([plan.schedule.name], [plan.schedule.warmup], step - 1, total)[0]
+        )
         loss = update(network, optimizer, plan, rate, rows.x[part], rows.y[part], rows.task)
         layers = views(network, before) if wanted(step) else None
-        moment = Moment(step, step / per_epoch, torch.tensor([0]), loss, torch.tensor([rate]), torch.tensor([True]), layers=layers)
+        moment = Moment(
+            step, step / per_epoch, torch.tensor([0]), loss, torch.tensor([rate]), torch.tensor([True]), layers=layers
+        )
         if step % per_epoch == 0:
             moment.evaluation = evaluated(network, rows, best)
             best = torch.minimum(best, moment.evaluation.loss)
@@ -251,17 +262,28 @@ def chance(rows: Rows) -> float:
 def scale_of(x: Tensor) -> dict[str, float]:
     """The scale of the inputs that the network is fed."""
     std = x.std(0, correction=0)
-    return {"largest_mean": float(x.mean(0).abs().max()), "largest_std": float(std.max()), "smallest_std": float(std.min())}
+    return {
+        "largest_mean": float(x.mean(0).abs().max()),
+        "largest_std": float(std.max()),
+        "smallest_std": float(std.min()),
+    }
 
 
 def prepared(setting: Setting, seed: int) -> Rows:
     """Load, split 3 : 1, standardise by the training part, then scale the inputs as the setting says."""
     x, y, task = DATA_SETS[setting.data]()
-    order = np.random.default_rng(seed).permutation(len(x))
+    draw = np.random.default_rng(seed)
+    order = draw.permutation(len(x))
     held, kept = order[: len(x) // 4], order[len(x) // 4 :][: setting.train_rows]
     mean, std = x[kept].mean(0), x[kept].std(0)
     x = (x - mean) / np.where(std > 0, std, 1.0) * setting.input_factor + setting.input_shift
-    y = ((y - y[kept].mean()) / y[kept].std()).reshape(-1, 1).astype(np.float32) if task == "regression" else y.astype(np.int64)
+    y = (
+        ((y - y[kept].mean()) / y[kept].std()).reshape(-1, 1).astype(np.float32)
+        if task == "regression"
+        else y.astype(np.int64)
+    )
+    noisy = kept[: round(setting.label_noise * len(kept))]
+    y[noisy] = y[draw.permutation(noisy)]
     outputs = int(y.max()) + 1 if task == "multiclass" else 1
     parts = (x[kept].astype(np.float32), y[kept], x[held].astype(np.float32), y[held])
     return Rows(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts), task=task, outputs=outputs)

@@ -48,7 +48,9 @@ def judged(setting: Setting, seed: int) -> Verdict:
     torch.set_num_threads(1)
     case = train_plainly(setting, seed)
     grave = [finding for finding in diagnose(case) if finding.severity != "info"]
-    return Verdict(setting, seed, tuple(f.kind for f in grave), tuple(f.message for f in grave), sound(case, setting, seed))
+    return Verdict(
+        setting, seed, tuple(f.kind for f in grave), tuple(f.message for f in grave), sound(case, setting, seed)
+    )
 
 
 def sound(case: Case, setting: Setting, seed: int) -> bool:

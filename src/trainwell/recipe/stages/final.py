@@ -1,6 +1,7 @@
 """The final networks: the best plans of the search under several seeds, trained to the end, averaged (rows B9, B10)."""
 
 import math
+import os
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from trainwell.recipe.workshop import Row, Workshop, as_probabilities
 from trainwell.vitals import observe, sampling
 
 UNTIL = 0.93  # share of the budget used up when training ends
-SAVE_EVERY = 5.0  # seconds between checkpoints
+SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
 OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
 EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
 

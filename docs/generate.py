@@ -1,0 +1,122 @@
+"""Writes the reference pages of this folder from the code: `make docs`. A test compares them with the code.
+
+A page is a function that gives its text; the table at the foot names its file.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+from annotated_types import BaseMetadata
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from trainwell.cli.app import app
+from trainwell.cli.catalog import FAMILIES
+from trainwell.plan import NAMED, Plan
+
+FOLDER = Path(__file__).parent
+NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n\n"
+SIGNS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+
+
+def plan_page() -> str:
+    """Every value of a plan: type, range, standard value, meaning."""
+    top = [(name, field) for name, field in Plan.model_fields.items() if not is_section(field)]
+    parts = [
+        "# The plan\n",
+        "A plan is the whole configuration of one training. `plan.yaml` in a run directory holds it, each value with who",
+        "chose it and why. Give your own with `--plan my.yaml`, single values with `--set key=value` (the last part of the",
+        "path is enough where it is unique). What you leave open is chosen from the data and by the search.\n",
+        *table(("value", "type", "standard", "meaning"), (row(name, name, Plan, field) for name, field in top)),
+    ]
+    for name, field in Plan.model_fields.items():
+        section = field.annotation
+        if isinstance(section, type) and issubclass(section, BaseModel):
+            lines = (row(f"{name}.{key}", key, section, inner) for key, inner in section.model_fields.items())
+            parts += [f"\n## {name}\n", f"{section.__doc__}\n", *table(("value", "type", "standard", "meaning"), lines)]
+    return "\n".join(parts) + "\n"
+
+
+def is_section(field: FieldInfo) -> bool:
+    """Whether a field holds further values."""
+    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+
+
+def row(path: str, name: str, owner: type[BaseModel], field: FieldInfo) -> tuple[str, ...]:
+    """One value as cells of the table."""
+    names = NAMED.get(owner, {}).get(name)  # type: ignore[arg-type]
+    kind = " or ".join([f"`{each}`" for each in (*(["auto"] if field.default == "auto" else []), *names)]) if names else ""
+    standard = "null" if field.default is None else field.default
+    return f"`{path}`", kind or type_words(field), f"`{standard}`", (field.description or "").replace("|", "\\|")
+
+
+def type_words(field: FieldInfo) -> str:
+    """The type and range of a field as a person says it."""
+    alternatives = [words for words in words_of(field.annotation) if words != "null"]
+    words = " or ".join(dict.fromkeys([*alternatives, *(["null"] if "null" in words_of(field.annotation) else [])]))
+    ranges = [text for item in field.metadata for text in bounds(item)]
+    return ", ".join([words, *ranges])
+
+
+def words_of(kind: Any) -> list[str]:
+    """The alternatives of a type."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, UnionType):
+        return [words for part in arguments for words in words_of(part)]
+    if origin is Literal:
+        return [f"`{value}`" for value in arguments]
+    if origin is dict:
+        return [f"mapping of {words_of(arguments[0])[0]} to {' or '.join(words_of(arguments[1]))}"]
+    if hasattr(kind, "__metadata__"):
+        ranges = [text for item in kind.__metadata__ for text in bounds(item)]
+        return [", ".join([words_of(kind.__origin__)[0], *ranges])]
+    plain = {int: "whole number", float: "number", str: "text", bool: "true or false", type(None): "null"}
+    return [plain.get(kind, getattr(kind, "__name__", str(kind)))]
+
+
+def bounds(item: Any) -> Iterator[str]:
+    """Ranges in a type's metadata."""
+    if isinstance(item, FieldInfo):
+        for inner in item.metadata:
+            yield from bounds(inner)
+    elif isinstance(item, BaseMetadata):
+        yield from (f"{sign} {getattr(item, name):g}" for name, sign in SIGNS.items() if hasattr(item, name))
+
+
+def names_page() -> str:
+    """Every family of names, as `trainwell list` shows it."""
+    parts = ["# Names to choose from\n", "As `trainwell list FAMILY` shows them.\n"]
+    for family, members in FAMILIES.items():
+        lines = ((f"`{name}`", line.replace("|", "\\|")) for name, line in members().items())
+        parts += [f"\n## {family}\n", *table(("name", "meaning"), lines)]
+    return "\n".join(parts) + "\n"
+
+
+def command_page() -> str:
+    """The command line's help."""
+    text = app.generate_docs(output_format="markdown")
+    return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).rstrip() + "\n"
+
+
+def table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
+    """Lines of a Markdown table."""
+    return [f"| {' | '.join(cells)} |" for cells in (head, ("---",) * len(head), *rows)]
+
+
+def main() -> None:
+    """Write all pages."""
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(NOTE + page(), encoding="utf-8")
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "command-line.md": command_page,
+    "names.md": names_page,
+    "plan.md": plan_page,
+}
+
+if __name__ == "__main__":
+    main()

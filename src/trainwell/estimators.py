@@ -1,0 +1,299 @@
+"""trainwell from Python: `fit` for data in memory or in a file, and estimators for scikit-learn's tools.
+
+The estimators hold their run in memory, so they can be cloned, pickled and moved; with `out` the run directory is kept
+as well. What is fitted is `run_`, with everything that a run tells.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import Tags
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
+from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
+
+from trainwell.base import PlanError
+from trainwell.data import Table, read_table, table_from_arrays
+from trainwell.plan import Plan
+from trainwell.recipe import Request, Run, parse_budget, run_recipe
+from trainwell.report import LiveView, write_report
+
+
+def fit(
+    X: Any,
+    y: Any,
+    plan: Plan | str | Path | None = None,
+    *,
+    budget: float | str | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    task: str = "auto",
+    settings: Mapping[str, Any] | None = None,
+    trials: int | None = None,
+    test: Any = None,
+    test_size: float = 0.2,
+    device: str = "auto",
+    quiet: bool = False,
+) -> Run:
+    """Train on a table: look at the data, check, search, train, test, report.
+
+    Args:
+        X: features: a frame, an array (N, D), lists; or, with names for y, the whole table: also a path or bundled name.
+        y: targets (N,) or (N, C); or the name of the column of X to predict, or a tuple of several.
+        plan: values to hold to, or the path of their file. settings: further ones by dotted path.
+        budget: seconds, or text such as "5m"; None: two minutes. trials: plans to draw; 0: no search.
+        seed: where every random stream starts; None: the plan's, 0.
+        out: the run directory, which must not exist yet; None: a new one under runs/.
+        test: a table to judge by, with the same columns; None: `test_size` of the rows are held out.
+        quiet: show no progress on standard error.
+
+    Raises:
+        InputError (a ValueError): one line saying what is wrong with the input, and how to mend it.
+    """
+    data, targets = _by_name(X, y) if _is_name(y) else _joined(X, y)
+    request = Request(
+        data=data,
+        targets=targets,
+        task=task,
+        plan=_plan(plan, settings),
+        budget=_seconds(budget),
+        trials=trials,
+        seed=seed,
+        test=test,
+        test_size=test_size,
+        out=None if out is None else Path(out),
+        device=device,
+    )
+    with LiveView(quiet=quiet) as show:
+        run = run_recipe(request, show)
+    write_report(run.path)
+    return run
+
+
+class Classifier(ClassifierMixin, BaseEstimator):
+    """A classifier for scikit-learn: two or more classes, or several labels that are each 0 or 1.
+
+    Features may be a frame of pandas or polars with numbers, words, dates and missing values, or an array. All rows
+    given are used to train and to choose by; hold back your own to test. Sample weights are not supported.
+
+    Args:
+        plan, settings, budget, trials, seed, device: as in `trainwell.fit`.
+        out: keep the run directory here, with its report; None: it is not kept.
+        verbose: show progress on standard error.
+
+    Attributes:
+        classes_: labels, sorted, in the order of the columns of `predict_proba`.
+        run_: the fitted run: `.findings`, `.result`, `.plan`, `.member(i)`.
+    """
+
+    def __init__(
+        self,
+        plan: Plan | str | Path | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        budget: float | str | None = None,
+        trials: int | None = None,
+        seed: int | None = None,
+        out: str | Path | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.budget = budget
+        self.trials = trials
+        self.seed = seed
+        self.out = out
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> "Classifier":
+        """Train on features X (N, D) and labels y (N,), or (N, C) of 0 and 1."""
+        X, labels = _checked(self, X, y)
+        check_classification_targets(labels)
+        several = type_of_target(labels) == "multilabel-indicator"
+        labels = labels if several else column_or_1d(labels, warn=True)
+        self.classes_ = np.arange(labels.shape[1]) if several else np.unique(labels)
+        self._several = several
+        task = "multilabel" if several else "binary" if len(self.classes_) == 2 else "multiclass"
+        table, targets = _joined(X, labels, _name_of(y))
+        self.columns_, self.run_ = _trained(self, table if several else _each_class_twice(table, labels), targets, task)
+        return self
+
+    def predict_proba(self, X: Any) -> np.ndarray:
+        """Probabilities (N, C) in the order of `classes_`; of several labels: of each being 1."""
+        return _fitted_run(self).predict_proba(_features(self, X))
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Labels (N,), or (N, C) of 0 and 1."""
+        probability = self.predict_proba(X)
+        return (probability > 0.5).astype(np.int64) if self._several else self.classes_[probability.argmax(axis=1)]
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = ClassifierMixin.__sklearn_tags__(self)
+        assert tags.classifier_tags is not None
+        tags.classifier_tags.multi_label = True
+        return _with_input_tags(tags)
+
+
+class Regressor(RegressorMixin, BaseEstimator):
+    """A regressor for scikit-learn: one number or several. For everything else, see `Classifier`."""
+
+    def __init__(
+        self,
+        plan: Plan | str | Path | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        budget: float | str | None = None,
+        trials: int | None = None,
+        seed: int | None = None,
+        out: str | Path | None = None,
+        device: str = "auto",
+        verbose: bool = False,
+    ) -> None:
+        self.plan = plan
+        self.settings = settings
+        self.budget = budget
+        self.trials = trials
+        self.seed = seed
+        self.out = out
+        self.device = device
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any) -> "Regressor":
+        """Train on features X (N, D) and numbers y (N,) or (N, C)."""
+        X, numbers = _checked(self, X, y)
+        numbers = check_array(numbers, ensure_2d=False, dtype=np.float64, input_name="y")
+        self.columns_, self.run_ = _trained(self, *_joined(X, numbers, _name_of(y)), "regression")
+        return self
+
+    def predict(self, X: Any) -> np.ndarray:
+        """Numbers (N,) or (N, C)."""
+        return _fitted_run(self).predict(_features(self, X))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = RegressorMixin.__sklearn_tags__(self)
+        tags.target_tags.multi_output = True
+        return _with_input_tags(tags)
+
+
+Estimator = Classifier | Regressor
+
+
+def _with_input_tags(tags: Tags) -> Tags:
+    tags.input_tags.allow_nan = True
+    tags.input_tags.categorical = True
+    tags.input_tags.string = True
+    return tags
+
+
+def _checked(estimator: Estimator, X: Any, y: Any) -> tuple[Any, np.ndarray]:
+    """X as it is if a frame, else an array (N, D); y as an array (N,) or (N, C) without missing values."""
+    X = _checked_features(estimator, X, y, reset=True)
+    target = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    check_consistent_length(X, target)
+    return X, target
+
+
+def _checked_features(estimator: Estimator, X: Any, y: Any = None, *, reset: bool) -> Any:
+    """X after scikit-learn's checks of its shape and names; the types of a frame's columns are kept."""
+    given = {} if y is None and not reset else {"y": y}
+    if _is_frame(X):
+        validate_data(estimator, X, reset=reset, skip_check_array=True, **given)
+        return X
+    if reset and y is None:
+        validate_data(estimator, X, None, reset=reset, skip_check_array=True)  # says that y is required
+    checks: dict[str, Any] = {"dtype": None, "ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
+    return validate_data(estimator, X, reset=reset, **checks)
+
+
+def _each_class_twice(table: Table, labels: np.ndarray) -> Table:
+    """The table with a second copy of a row that is alone in its class: it must be both in training and in validation.
+
+    scikit-learn asks its classifiers to take such data; `trainwell.fit` refuses it.
+    """
+    _, first, count = np.unique(labels, return_index=True, return_counts=True)
+    alone = first[count == 1]
+    return Table(table.frame.vstack(table.frame[alone]), table.source) if len(alone) else table
+
+
+def _trained(estimator: Estimator, table: Table, targets: tuple[str, ...], task: str) -> tuple[tuple[str, ...], Run]:
+    """Names of the features, and the run, which is all in memory."""
+    with TemporaryDirectory(prefix="trainwell-") as folder:
+        request = Request(
+            data=table,
+            targets=targets,
+            task=task,
+            plan=_plan(estimator.plan, estimator.settings),
+            budget=_seconds(estimator.budget),
+            trials=estimator.trials,
+            seed=estimator.seed,
+            test_size=0.0,
+            out=Path(folder, "run") if estimator.out is None else Path(estimator.out),
+            device=estimator.device,
+        )
+        with LiveView(quiet=not estimator.verbose) as show:
+            run = run_recipe(request, show)
+        if estimator.out is not None:
+            write_report(run.path)
+    return table.columns[: -len(targets)], run
+
+
+def _fitted_run(estimator: Estimator) -> Run:
+    check_is_fitted(estimator)
+    return estimator.run_
+
+
+def _features(estimator: Estimator, X: Any) -> Table:
+    """Rows to predict, under the names of the features in training: scikit-learn goes by position."""
+    return table_from_arrays(_checked_features(estimator, X, reset=False), names=estimator.columns_)
+
+
+def _joined(X: Any, y: Any, name: str = "") -> tuple[Table, tuple[str, ...]]:
+    """Features and targets as one table; a target is named as the user named it, else target, target0, ..."""
+    features = X if isinstance(X, Table) else table_from_arrays(X)
+    array = np.asarray(y)
+    columns = [array] if array.ndim == 1 else list(array.reshape(len(array), -1).T)
+    stem = name or _name_of(y)
+    names = [stem if len(columns) == 1 else f"{stem}{i}" for i in range(len(columns))]
+    names = [_free(each, features.columns) for each in names]
+    together = {column: features.frame[column] for column in features.columns} | dict(zip(names, columns, strict=True))
+    return table_from_arrays(together), tuple(names)
+
+
+def _free(name: str, taken: Sequence[str]) -> str:
+    while name in taken:
+        name += "_"
+    return name
+
+
+def _name_of(y: Any) -> str:
+    """The name of a series, or "target"."""
+    name = getattr(y, "name", None)
+    return name if isinstance(name, str) and name else "target"
+
+
+def _is_name(y: Any) -> bool:
+    return isinstance(y, str) or (isinstance(y, tuple) and bool(y) and all(isinstance(name, str) for name in y))
+
+
+def _by_name(X: Any, y: str | tuple[str, ...]) -> tuple[Table, tuple[str, ...]]:
+    return read_table(X), (y,) if isinstance(y, str) else y
+
+
+def _is_frame(X: Any) -> bool:
+    return hasattr(X, "columns") and hasattr(X, "dtypes")
+
+
+def _plan(plan: Plan | str | Path | None, settings: Mapping[str, Any] | None) -> Plan:
+    if not isinstance(plan, Plan | str | Path | None):
+        raise PlanError(f"The plan must be a trainwell.Plan or the path of its file, but is a {type(plan).__name__}.")
+    made = Plan() if plan is None else plan if isinstance(plan, Plan) else Plan.from_yaml(Path(plan))
+    return made.edited(settings, by="user", why="given in settings") if settings else made
+
+
+def _seconds(budget: float | str | None) -> float | None:
+    return None if budget is None else parse_budget(budget)

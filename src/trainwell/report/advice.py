@@ -1,0 +1,126 @@
+"""What to do next: a few sentences, the most pressing first. One rule a function, in the table at the foot."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from trainwell.diagnosis import Finding
+from trainwell.report.fit import Fit
+from trainwell.report.records import Records
+from trainwell.report.verdict import GUESS, Standing
+from trainwell.report.words import capital, code, counted, model_name, number, seconds, stage_name
+
+MOST = 4  # sentences that a reader takes in
+SMALL_TEST = 200  # rows below which an accuracy is uncertain by more than about 5 points
+FEW_TRIALS = 8  # tried plans, below which the search has hardly searched
+
+
+@dataclass(frozen=True)
+class Case:
+    """What advice is given on."""
+
+    records: Records
+    standing: Standing | None
+    fit: Fit
+
+
+Rule = Callable[[Case], Iterator[str]]
+
+
+def advice(records: Records, standing: Standing | None, fit: Fit) -> tuple[str, ...]:
+    """The most pressing things to do; the last is always how to go on."""
+    case = Case(records, standing, fit)
+    said = [sentence for rule in RULES for sentence in rule(case)]
+    return (*said[: MOST - 1], _go_on(case))
+
+
+def _interrupted(case: Case) -> Iterator[str]:
+    if case.records.interrupted:
+        yield f"The run was stopped by Ctrl-C. Go on where it stopped: `trainwell resume {case.records.name}`."
+
+
+def _failed_checks(case: Case) -> Iterator[str]:
+    for stage in case.records.result.get("stages") or ():
+        if stage.get("passed") is False and stage.get("name") not in ("test", "final", "search"):
+            yield f"The check “{stage_name(stage['name'])}” failed: look there first, since no tuning mends what it shows."
+
+
+def _critical(case: Case) -> Iterator[str]:
+    for finding in case.records.findings or ():
+        if finding.severity == "critical":
+            yield f"Mend {code(finding.kind)}: {first_remedy(finding)}"
+
+
+def _leaks(case: Case) -> Iterator[str]:
+    for finding in case.records.findings or ():
+        if finding.kind == "train-test-leak" and finding.severity != "critical":
+            yield f"Do not trust these figures before {code(finding.kind)} is looked into: {first_remedy(finding)}"
+
+
+def first_remedy(finding: Finding) -> str:
+    """The smallest remedy as a sentence, with the settings that make it."""
+    if not finding.remedies:
+        return f"see `trainwell explain {finding.kind}`."
+    remedy = finding.remedies[0]
+    settings = " ".join(f"--set {path}={value}" for path, value in (remedy.change or {}).items())
+    return f"{remedy.why}{f' ({code(settings)})' if settings else ''}."
+
+
+def _loses(case: Case) -> Iterator[str]:
+    s, budget = case.standing, case.records.result.get("budget")
+    if s is None or s.part != "test":
+        return
+    if GUESS in s.others and s.against(GUESS) != "ahead":
+        yield "Ask whether the columns can tell the target at all: the inputs may not hold the answer."
+    elif s.best_rival and s.against(s.best_rival) == "behind":
+        longer = f"a longer search (--budget {longer_budget(budget)})" if budget else "a longer search"
+        yield f"Use {model_name(s.best_rival)} for this table, or give the network {longer} and see whether it catches up."
+
+
+def longer_budget(budget: float) -> str:
+    """Five times a budget, as the command line takes it.
+
+    >>> longer_budget(60.0), longer_budget(4.0)
+    ('5m', '20s')
+    """
+    return f"{round(budget * 5)}s" if budget * 5 < 60 else f"{round(budget * 5 / 60)}m"
+
+
+def _short_search(case: Case) -> Iterator[str]:
+    search, budget = case.records.evidence("search"), case.records.result.get("budget")
+    if "trials" in search and search["trials"] < FEW_TRIALS and not case.records.interrupted:
+        given = f" in {seconds(budget)}" if budget else ""
+        yield f"Only {counted(search['trials'], 'plan')} could be tried{given}: a larger --budget searches more."
+
+
+def _fit_advice(case: Case) -> Iterator[str]:
+    if case.fit.kind == "underfit":
+        yield "The networks underfit: a larger --budget trains them longer, `--set network.width` makes them larger."
+
+
+def _small_test(case: Case) -> Iterator[str]:
+    s = case.standing
+    if s is not None and s.part == "test" and s.rows and s.rows < SMALL_TEST:
+        yield f"The test has {counted(s.rows, 'row')} only, so its figures are rough: judge by more rows before relying on them."
+
+
+def _go_on(case: Case) -> str:
+    name = case.records.name
+    if not case.records.result.get("members"):
+        return "Then train: `trainwell fit` with the same data and target."
+    return f"Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load(\"{name}\").predict(table)`."
+
+
+def remedies_told(finding: Finding) -> list[str]:
+    """Each remedy as a sentence, with what its trial showed."""
+    told = []
+    for remedy in finding.remedies:
+        change = ", ".join(f"{code(path)} → {code(value)}" for path, value in (remedy.change or {}).items())
+        text = f"{capital(remedy.why.rstrip('.'))}{f': {change}' if change else ''}."
+        if remedy.verified:
+            helped = "it helped" if remedy.verified.get("helped") else "it did not help"
+            text += f" Tried: {helped} ({number(remedy.verified.get('before'))} → {number(remedy.verified.get('after'))})."
+        told.append(text)
+    return told
+
+
+RULES: tuple[Rule, ...] = (_interrupted, _failed_checks, _leaks, _critical, _loses, _fit_advice, _short_search, _small_test)

@@ -1,0 +1,265 @@
+"""The main job, end to end, on small tables."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from polars.testing import assert_frame_equal
+
+from tests.recipe.tables import moons, waves
+from trainwell.base import RunError
+from trainwell.data import read_table
+from trainwell.plan import Plan
+from trainwell.recipe import Progress, Request, Run, load_run, resume_run, run_recipe
+
+STAGES = [
+    "data",
+    "baselines",
+    "initial-loss",
+    "gradient-check",
+    "overfit-batch",
+    "rate-range",
+    "search",
+    "final",
+    "test",
+]
+SMALL = {
+    "search.trials": "6",
+    "training.epochs": "40",
+    "ensemble.members": "4",
+    "data.folds": "0",
+    "network.width": "16",
+}
+
+
+def fit(tmp_path: Path, data: object = None, targets: tuple[str, ...] = ("label",), **more: object) -> Run:
+    settings = {**SMALL, **dict(more.pop("settings", {}))}  # type: ignore[call-overload]
+    request = Request(
+        data=moons() if data is None else data,
+        targets=targets,
+        settings=settings,
+        out=tmp_path / "run",
+        **{"budget": 60.0, **more},
+    )
+    return run_recipe(request)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return fit(tmp_path_factory.mktemp("binary"))
+
+
+@pytest.mark.covers("B1", "B2", "B3", "B4", "B5", "B9", "B10", "H1")
+def test_every_stage_is_recorded_in_order_with_its_evidence(run: Run) -> None:
+    stages = run.result["stages"]
+    assert [stage["name"] for stage in stages] == STAGES
+    assert all(stage["evidence"] for stage in stages)
+    passed = {stage["name"]: stage["passed"] for stage in stages}
+    assert passed["initial-loss"] and passed["gradient-check"] and passed["overfit-batch"] and passed["test"]
+    initial = stages[2]["evidence"]
+    assert initial["chance"] == pytest.approx(np.log(2))
+    assert initial["loss_with_regularisation"] > initial["loss"]
+    assert set(stages[1]["evidence"]["scores"]) == {"constant", "linear", "gradient-boosting"}
+
+
+def test_the_result_has_the_keys_of_the_contract(run: Run) -> None:
+    result = json.loads((run.path / "result.json").read_text())
+    for key in (
+        "task",
+        "metric",
+        "validation",
+        "test",
+        "baselines",
+        "members",
+        "trials",
+        "seconds",
+        "seed",
+        "version",
+        "stages",
+        "environment",
+    ):
+        assert key in result
+    assert result["metric"] == {"name": "accuracy", "value": result["test"]["accuracy"], "higher_is_better": True}
+    assert result["trials"] == run.trials.height > 0
+    assert result["test"]["accuracy"] > 0.9
+
+
+def test_the_run_directory_holds_what_the_contract_names_and_no_pickle(run: Run) -> None:
+    names = {path.relative_to(run.path).as_posix() for path in run.path.rglob("*") if path.is_file()}
+    assert {"plan.yaml", "result.json", "findings.jsonl", "vitals.parquet", "trials.parquet", "log.txt"} <= names
+    assert {"model/weights.safetensors", "model/blueprint.json", "model/preparation.json"} <= names
+    for path in run.path.rglob("*"):
+        assert path.is_dir() or not path.read_bytes().startswith((b"\x80\x02", b"\x80\x04", b"\x80\x05")), path
+
+
+def test_vitals_are_tidy_and_about_the_final_members(run: Run) -> None:
+    vitals = pl.read_parquet(run.path / "vitals.parquet")
+    assert vitals.columns == ["step", "member", "layer", "signal", "value"]
+    assert set(vitals["member"].unique()) == set(range(run.result["members"]))
+    assert {"loss", "train_loss", "validation_loss", "gradient-norm", "update-ratio"} <= set(vitals["signal"].unique())
+
+
+def test_a_run_read_back_predicts_the_same(run: Run) -> None:
+    again = load_run(run.path)
+    rows = moons(50, seed=3).drop("label")
+    np.testing.assert_array_equal(again.predict_proba(rows), run.predict_proba(rows))
+    assert set(again.predict(rows)) <= {"down", "up"}
+    assert again.plan == run.plan
+
+
+def test_the_prediction_is_the_mean_over_plain_modules(run: Run) -> None:
+    rows = moons(50, seed=3)
+    encoded = run.preparation.encode(read_table(rows), with_target=False)
+    x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
+    with torch.no_grad():
+        members = torch.stack([torch.sigmoid(run.member(i)(x, categories)) for i in range(run.result["members"])])
+    np.testing.assert_allclose(run.predict_proba(rows)[:, 1], members.mean(dim=0)[:, 0].numpy(), atol=1e-6)
+
+
+def test_the_plan_says_who_chose_each_value_and_reads_back(run: Run) -> None:
+    plan = Plan.from_yaml(run.path / "plan.yaml")
+    assert plan.origin("network.width").by == "user"
+    assert plan.origin("optimizer.learning_rate").by in ("search", "data")
+    assert plan.origin("training.batch_size").by == "data"
+
+
+def test_values_that_the_user_fixed_are_in_every_trial(run: Run) -> None:
+    assert set(run.trials["network.width"]) == {16}
+
+
+@pytest.mark.parametrize("task", ["regression", "multiclass", "multilabel"])
+def test_other_tasks_run_through(task: str, tmp_path: Path) -> None:
+    if task == "regression":
+        run = fit(tmp_path, waves(), ("height",), settings={"training.epochs": "40", "training.batch_size": "16"})
+        assert run.result["metric"]["name"] == "r2" and run.result["test"]["r2"] > 0.8
+        assert run.result["test"]["rmse"] < 25  # on the original scale
+        prediction = run.predict(waves())
+        assert prediction.shape == (300,) and 900 < prediction.mean() < 1100
+    elif task == "multiclass":
+        frame = waves().with_columns(
+            pl.col("height").rank().floordiv(101).cast(pl.Int64).replace_strict({0: "low", 1: "mid", 2: "high"})
+        )
+        run = fit(tmp_path, frame, ("height",), settings={"training.epochs": "20"})
+        assert run.result["test"]["accuracy"] > 0.6 and run.predict_proba(frame).shape == (300, 3)
+    else:
+        frame = waves().select("a", "b", up=(pl.col("a") > 0).cast(pl.Int64), right=(pl.col("b") > 1).cast(pl.Int64))
+        run = fit(tmp_path, frame, ("up", "right"), settings={"training.epochs": "20"})
+        assert run.result["test"]["f1_micro"] > 0.8 and run.predict(frame).shape == (300, 2)
+
+
+def test_small_tables_are_cross_validated(tmp_path: Path) -> None:
+    run = fit(tmp_path, moons(120), settings={"data.folds": "3", "ensemble.members": "6", "search.trials": "0"})
+    data = run.result["stages"][0]["evidence"]
+    assert data["folds"] == 3 and data["train"] == 64 and data["validation"] == 32
+    assert run.result["members"] == 6
+
+
+def test_without_a_search_the_standard_plan_is_trained(tmp_path: Path) -> None:
+    run = fit(tmp_path, trials=0)
+    assert run.result["trials"] == 0 and run.result["members"] == 4
+
+
+def test_the_same_seed_gives_the_same_network(tmp_path: Path) -> None:
+    a, b = (fit(tmp_path / name, trials=0, settings={"ensemble.members": "2"}) for name in "ab")
+    np.testing.assert_array_equal(a.predict_proba(moons()), b.predict_proba(moons()))
+    c = fit(tmp_path / "c", trials=0, seed=1, settings={"ensemble.members": "2"})
+    assert not np.array_equal(a.predict_proba(moons()), c.predict_proba(moons()))
+
+
+def test_a_check_stops_before_the_search(tmp_path: Path) -> None:
+    run = fit(tmp_path, only_check=True)
+    assert [s["name"] for s in run.result["stages"]] == [
+        "data",
+        "initial-loss",
+        "gradient-check",
+        "overfit-batch",
+        "rate-range",
+    ]
+    with pytest.raises(RunError, match="no trained network"):
+        run.predict(moons())
+
+
+def test_progress_tells_stage_fraction_and_time(tmp_path: Path) -> None:
+    seen: list[Progress] = []
+    run_recipe(Request(moons(), ("label",), settings=SMALL, budget=60.0, trials=0, out=tmp_path / "run"), seen.append)
+    assert list(dict.fromkeys(p.stage for p in seen)) == STAGES
+    assert all(0 <= p.fraction <= 1 and p.seconds >= 0 for p in seen)
+    assert seen[-1].best is not None
+
+
+def test_a_budget_of_a_few_seconds_still_ends_with_a_model(tmp_path: Path) -> None:
+    run = run_recipe(Request(moons(2000), ("label",), budget=4.0, out=tmp_path / "run"))
+    assert run.ensemble is not None and run.result["test"]["accuracy"] > 0.8
+
+
+def test_labels_that_cannot_be_learnt_by_heart_are_found(tmp_path: Path) -> None:
+    frame = pl.DataFrame(
+        {"x": [float(i % 2) for i in range(200)], "y": ["a" if (i // 2) % 2 else "b" for i in range(200)]}
+    )
+    run = fit(tmp_path, frame, ("y",), only_check=True)
+    overfit = next(s for s in run.result["stages"] if s["name"] == "overfit-batch")
+    assert overfit["evidence"]["samples"] == 2  # only two different inputs
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from trainwell.recipe import Request, run_recipe
+run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=0, out=Path(sys.argv[2]), settings={
+    "training.epochs": "60", "ensemble.members": "3", "data.folds": "0", "network.norm": "batch",
+    "regularisation.dropout": "0.2", "training.batch_size": "16", "network.width": "64", "training.patience": "60"}))
+"""
+
+
+def start(table: Path, out: Path) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-c", SCRIPT, str(table), str(out)], env={**os.environ, "TRAINWELL_SAVE_EVERY": "0.1"}
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
+    for _ in range(1200):
+        if path.exists() or process.poll() is not None:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"{path.name} did not appear")
+
+
+def test_a_killed_run_resumes_bit_identically(tmp_path: Path) -> None:
+    table = tmp_path / "moons.csv"
+    moons(1500).write_csv(table)
+    assert start(table, tmp_path / "whole").wait() == 0
+    process = start(table, tmp_path / "killed")
+    wait_for(tmp_path / "killed" / "checkpoints" / "final.safetensors", process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "killed" / "model" / "weights.safetensors").exists()
+    resumed, whole = resume_run(tmp_path / "killed"), load_run(tmp_path / "whole")
+    assert resumed.ensemble is not None and whole.ensemble is not None
+    assert torch.equal(resumed.ensemble.theta, whole.ensemble.theta)
+    assert torch.equal(resumed.ensemble.statistics, whole.ensemble.statistics)
+    assert_frame_equal(resumed.record.frame(), whole.record.frame(), check_row_order=False)
+    assert resumed.result["test"] == whole.result["test"]
+
+
+def test_ctrl_c_ends_with_the_best_so_far_and_can_be_continued(tmp_path: Path) -> None:
+    table = tmp_path / "moons.csv"
+    moons(1500).write_csv(table)
+    process = start(table, tmp_path / "run")
+    wait_for(tmp_path / "run" / "checkpoints" / "final.safetensors", process)
+    process.send_signal(signal.SIGINT)
+    assert process.wait() == 0
+    run = load_run(tmp_path / "run")
+    assert run.result["interrupted"] and run.ensemble is not None and run.result["test"]["accuracy"] > 0.7
+    assert "interrupted by the user" in run.result["stages"][7]["evidence"]["outcomes"][0]
+    finished = resume_run(tmp_path / "run")
+    assert not finished.result["interrupted"]
+    assert resume_run(tmp_path / "run").result == finished.result
