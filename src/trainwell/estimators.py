@@ -19,7 +19,7 @@ from trainwell.base import PlanError
 from trainwell.data import Table, read_table, table_from_arrays
 from trainwell.plan import Plan
 from trainwell.recipe import Request, Run, parse_budget, run_recipe
-from trainwell.report import LiveView, write_report
+from trainwell.report import LiveView, model_card, write_report
 
 
 def fit(
@@ -69,8 +69,20 @@ def fit(
     )
     with LiveView(quiet=quiet) as show:
         run = run_recipe(request, show)
-    write_report(run.path)
+    write_pages(run.path)
     return run
+
+
+def write_pages(folder: Path) -> Path:
+    """Write a run's report, and its model card beside the weights; gives the report's path.
+
+    Raises:
+        RunError: there is no run in this folder.
+    """
+    report = write_report(folder)
+    if (folder / "model").is_dir():
+        (folder / "model" / "README.md").write_text(model_card(folder), encoding="utf-8")
+    return report
 
 
 class Classifier(ClassifierMixin, BaseEstimator):
@@ -238,7 +250,7 @@ def _trained(estimator: Estimator, table: Table, targets: tuple[str, ...], task:
         with LiveView(quiet=not estimator.verbose) as show:
             run = run_recipe(request, show)
         if estimator.out is not None:
-            write_report(run.path)
+            write_pages(run.path)
     return table.columns[: -len(targets)], run
 
 

@@ -15,6 +15,7 @@ app = App(
     help_format="plaintext",
     help_epilogue="Start with: trainwell fit adult --target income --budget 60s",
     default_parameter=Parameter(negative="", show_default=False),
+    suppress_keyboard_interrupt=False,
 )
 
 

@@ -19,7 +19,7 @@ DEBUG = "TRAINWELL_DEBUG"  # environment variable: 1 shows the traceback of a fa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` are those of the process unless given."""
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_none")
+        app(sys.argv[1:] if arguments is None else arguments, exit_on_error=False, print_error=False, result_action="return_none")
         sys.stdout.flush()
     except CycloptsError as error:
         return _say(_wrong_arguments(error), 2)

@@ -10,9 +10,10 @@ from rich.console import Console
 from trainwell.base import InputError, PlanError
 from trainwell.cli.options import Options
 from trainwell.cli.summary import summary
+from trainwell.estimators import write_pages
 from trainwell.plan import Plan
-from trainwell.recipe import Request, Run, load_run, parse_budget, resume_run, run_recipe
-from trainwell.report import LiveView, write_report
+from trainwell.recipe import Request, Run, parse_budget, resume_run, run_recipe
+from trainwell.report import LiveView
 
 
 def fit_table(data: str, options: Options, *, started: float) -> None:
@@ -38,7 +39,7 @@ def go_on(path: Path) -> None:
 
 def report_again(path: Path) -> None:
     """Write the report of a run that is there, and print its path."""
-    print(write_report(load_run(path).path))
+    print(write_pages(path))
 
 
 def request_of(data: str, options: Options, *, started: float, only_check: bool = False) -> Request:
@@ -81,7 +82,7 @@ def settings_of(texts: Sequence[str]) -> dict[str, str]:
 
 def _show(run: Run, *, as_json: bool, quiet: bool) -> None:
     """With JSON, one object on standard output, and the tables on standard error; else the report's path comes last."""
-    report = write_report(run.path)
+    report = write_pages(run.path)
     console = Console(stderr=as_json, highlight=False, quiet=as_json and quiet)
     console.print(summary(run))
     if as_json:

@@ -1,9 +1,9 @@
 """Rules: from what was recorded to named findings.
 
-Contract: a rule is a pure function of one `Case` (a member's record and what is known beside it) that gives a `Finding` or
-None. It stands in the table at the foot of its family's file (`rules_signal`, `rules_rate`, `rules_fit`) under its kind, its
-thresholds are named constants with their origin at the top of that file, and its kind is explained in `KINDS`. A rule says
-nothing when it was not shown enough. `testing.faults` plants its fault, and holds the healthy trainings on which it is silent.
+Contract: a rule is a pure function of one `Case` (a member's record and what is known beside it) that gives a `Finding`
+or None. It stands under its kind in the table at the foot of `diagnose.py`; its thresholds are named constants with
+their origin at the top of its own file; its kind is explained in `KINDS`. A rule says nothing when it was not shown
+enough. `testing.faults` plants its fault, and holds the healthy trainings on which it is silent.
 """
 
 from trainwell.diagnosis.case import Case as Case, Threshold as Threshold

@@ -1,4 +1,4 @@
-"""What a rule is given: one member's record and what is known beside it; how a noisy curve is read; how a bound is told."""
+"""What a rule is given: one member's record and what is known beside it; how a noisy curve is read."""
 
 from dataclasses import dataclass
 
@@ -110,7 +110,7 @@ def median(curve: Curve, *, until: int | None = None) -> float:
 class Threshold:
     """A bound of a rule: its value, what healthy trainings show, and where it comes from.
 
-    `healthy` is the range over the healthy recipes of `testing.faults` (1st to 99th percentile) unless it says otherwise.
+    `healthy` is the range over the healthy recipes of `testing.faults`, from the 1st to the 99th percentile.
     """
 
     value: float

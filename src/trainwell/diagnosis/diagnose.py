@@ -7,9 +7,10 @@ from dataclasses import replace
 from trainwell.base import Registry
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
-from trainwell.diagnosis.rules_fit import FIT_RULES
-from trainwell.diagnosis.rules_rate import RATE_RULES
-from trainwell.diagnosis.rules_signal import SIGNAL_RULES
+from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
+from trainwell.diagnosis.rules_gradient import exploding_gradient, non_finite, vanishing_gradient
+from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small
+from trainwell.diagnosis.rules_units import dead_units, saturated_units
 
 Rule = Callable[[Case], Finding | None]
 
@@ -33,7 +34,7 @@ def diagnose(case: Case) -> list[Finding]:
 
 
 def diagnose_all(cases: Sequence[Case]) -> list[Finding]:
-    """What is wrong with any of these members; a finding of the same kind and layer is told once, with its worst evidence."""
+    """What is wrong with any of these members; one kind and layer is told once, with its worst evidence."""
     groups: dict[tuple[str, str | None], list[Finding]] = defaultdict(list)
     for case in cases:
         for finding in diagnose(case):
@@ -82,11 +83,15 @@ RULES: Registry[Rule] = Registry(
     "rule",
     {
         # in the order from cause to symptom, for what is there from the same step on
-        "unscaled-inputs": FIT_RULES["unscaled-inputs"],
-        "exploding-gradient": SIGNAL_RULES["exploding-gradient"],
-        "initial-loss-off": FIT_RULES["initial-loss-off"],
-        **RATE_RULES,
-        **{kind: rule for kind, rule in SIGNAL_RULES.items() if kind not in ("exploding-gradient",)},
-        "overfitting": FIT_RULES["overfitting"],
+        "unscaled-inputs": unscaled_inputs,
+        "exploding-gradient": exploding_gradient,
+        "initial-loss-off": initial_loss_off,
+        "learning-rate-too-large": learning_rate_too_large,
+        "learning-rate-too-small": learning_rate_too_small,
+        "saturated-units": saturated_units,
+        "dead-units": dead_units,
+        "vanishing-gradient": vanishing_gradient,
+        "non-finite": non_finite,
+        "overfitting": overfitting,
     },
 )

@@ -1,4 +1,7 @@
-"""Remedies that several rules offer: edits of the plan, each with its reason. What the user fixed may be edited too: it is an offer."""
+"""Remedies that several rules offer: edits of the plan, each with its reason.
+
+They are offers: what the user fixed may be edited too. None stands for a remedy that does not apply to the plan.
+"""
 
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import Remedy

@@ -1,4 +1,4 @@
-"""What a rule says: a `Finding` with its evidence, and the `Remedy`s that may cure it. Plain values, one JSON line each."""
+"""What a rule says: a `Finding` with its evidence, and each `Remedy` that may cure it. Plain values, a JSON line each."""
 
 import json
 import math
@@ -20,7 +20,7 @@ class Remedy:
     Attributes:
         name: short and stable, as in `smaller-rate`.
         why: one sentence: what the change does about the cause.
-        change: edits of the plan by dotted path, or None where it cannot be written as values (then `why` says what to do).
+        change: edits of the plan by dotted path, or None where values cannot say it (then `why` does).
         verified: None until it was tried, then {"before": …, "after": …, "helped": bool}.
     """
 

@@ -5,7 +5,7 @@ from trainwell.diagnosis.kind import Kind
 TRAINING_KINDS: dict[str, Kind] = {
     "learning-rate-too-small": Kind(
         "Nothing moves: over the whole training the weights stay where they began.",
-        "Σ ‖Δw‖/‖w‖ of each layer over the training (1e-3 a step is usual), with a gradient that is there and a loss that stays.",
+        "Σ ‖Δw‖/‖w‖ of each layer over the training (1e-3 a step is usual), with a gradient, and a loss that stays.",
         ("learning rate too small", "a schedule or warm-up that never lets it rise"),
         ("ten or a hundred times the learning rate", "a rate-range test (`trainwell check`)", "Adam instead of SGD"),
         ("D6 B5 B7 B8 (N0 N1)", "TheDeepChecker: log10 ‖Δw‖/‖w‖ < −4"),
@@ -70,7 +70,7 @@ TRAINING_KINDS: dict[str, Kind] = {
     ),
     "overfitting": Kind(
         "The network learns the training rows by heart: validation gets worse while training gets better.",
-        "The validation loss of the weights in use over its best, and over the training loss. Best weights restored: only an information.",
+        "The validation loss of the weights in use over its best, and over the training loss.",
         ("too many epochs", "too large a network for the rows", "too little regularisation", "wrong targets"),
         (
             "stop early and keep the best weights",

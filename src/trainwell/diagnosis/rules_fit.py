@@ -11,7 +11,7 @@ from trainwell.diagnosis.finding import Finding, Remedy
 FAR = Threshold(
     10.0,
     healthy="0.1 … 3",
-    origin="ten times what standardising gives (deviation 1, mean 0); stricter published rules (|x| > 1, UMLAUT) flag healthy runs",
+    origin="ten times what standardising gives; stricter published rules (UMLAUT: |x| > 1) flag healthy trainings",
 )
 TINY = Threshold(0.01, healthy="0.1 … 3", origin="a hundredth of what standardising gives (our assumption)")
 VERY = 10.0
@@ -28,10 +28,10 @@ NOTABLE = 3.0
 RISE = Threshold(
     1.25,
     healthy="1 … 1.3",
-    origin="measured on planted and healthy trainings whose best weights are not restored; SageMaker takes 1.1, UMLAUT any rise",
+    origin="measured: planted ≥ 1.3, healthy recipes ≤ 1.9, told apart by HARM and APART; SageMaker takes 1.1",
 )
 HARM, APART = 0.15, 2.0
-"""A rise counts when it costs this share of the chance loss, and validation is so many times training; else it is noise."""
+"""A rise counts when it costs this share of the chance loss, and validation is so many times training."""
 
 BY_HEART = Threshold(
     20.0,
@@ -91,18 +91,16 @@ def initial_loss_off(case: Case) -> Finding | None:
         return None
     smooth = running_mean(np.nan_to_num(losses, nan=np.inf))
     below = np.flatnonzero(smooth < case.chance_loss)
-    wasted = f"{below[0]} updates" if len(below) else "all updates so far"
+    wasted = f"{steps[below[0]]} updates" if len(below) else "all updates so far"
     return Finding(
         "initial-loss-off",
         "warning" if ratio > OFF.value else "info",
-        f"The untrained network has a loss of {losses[0]:.3g}, {ratio:.3g} times that of chance ({case.chance_loss:.3g}): its "
-        f"first outputs are much too large, and {wasted} go into unlearning them.",
+        f"The untrained network's loss is {losses[0]:.3g}, {ratio:.3g} times that of chance ({case.chance_loss:.3g}): "
+        f"its first outputs are much too large, and {wasted} go into unlearning them.",
         layer="output",
         member=case.member,
         step=1,
-        evidence=OFF.evidence(
-            "first loss over that of chance", ratio, first_loss=float(losses[0]), chance_loss=case.chance_loss
-        ),
+        evidence=OFF.evidence("first loss over that of chance", ratio, chance_loss=case.chance_loss),
         remedies=offered(
             initialiser(case),
             Remedy("small-output", "draw the output layer's first weights small, so that the network starts at chance"),
@@ -111,7 +109,7 @@ def initial_loss_off(case: Case) -> Finding | None:
 
 
 def overfitting(case: Case) -> Finding | None:
-    """The weights in use are clearly worse on the validation part than earlier ones, or know the training rows by heart.
+    """The weights in use do worse on the validation part than earlier ones, or know the training rows by heart.
 
     Where the best weights were restored and are free of it, nothing is lost: then it is an information.
     """
@@ -136,8 +134,8 @@ def overfitting(case: Case) -> Finding | None:
     return Finding(
         "overfitting",
         "warning" if now else "info",
-        f"From step {steps[best]} on the network learned the training rows by heart: its validation loss is {rise:.3g} times its "
-        f"best, and {ratio:.3g} times its training loss{after}.",
+        f"From step {steps[best]} on the network learned the training rows by heart: its validation loss is {rise:.3g} "
+        f"times its best, and {ratio:.3g} times its training loss{after}.",
         member=case.member,
         step=int(steps[best]),
         evidence=bound.evidence(figure, float(measured), restored="no" if now else "yes", gap=float(gaps.gap[place])),
@@ -155,7 +153,7 @@ def overfitting(case: Case) -> Finding | None:
 
 @dataclass(frozen=True)
 class Gaps:
-    """Running means of the validation (`held`) and training loss, and of their difference in units of the chance loss."""
+    """Running means of the validation (`held`) and training loss, and their difference over the chance loss."""
 
     steps: np.ndarray
     held: np.ndarray
@@ -180,10 +178,3 @@ def _gaps(case: Case) -> Gaps | None:
         return None
     smooth, low = running_mean(held).clip(1e-12), running_mean(train).clip(1e-12)
     return Gaps(steps[len(held) - len(smooth) :], smooth, low, (smooth - low) / case.scale, case.scale)
-
-
-FIT_RULES = {
-    "unscaled-inputs": unscaled_inputs,
-    "initial-loss-off": initial_loss_off,
-    "overfitting": overfitting,
-}

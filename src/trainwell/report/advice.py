@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from trainwell.diagnosis import Finding
 from trainwell.report.fit import Fit
 from trainwell.report.records import Records
-from trainwell.report.verdict import GUESS, Standing
+from trainwell.report.verdict import GUESS, SMALL_TEST, Standing
 from trainwell.report.words import capital, code, counted, model_name, number, seconds, stage_name
 
 MOST = 4  # sentences that a reader takes in
-SMALL_TEST = 200  # rows below which an accuracy is uncertain by more than about 5 points
 FEW_TRIALS = 8  # tried plans, below which the search has hardly searched
 
 
@@ -72,7 +71,7 @@ def _loses(case: Case) -> Iterator[str]:
     if GUESS in s.others and s.against(GUESS) != "ahead":
         yield "Ask whether the columns can tell the target at all: the inputs may not hold the answer."
     elif s.best_rival and s.against(s.best_rival) == "behind":
-        longer = f"a longer search (--budget {longer_budget(budget)})" if budget else "a longer search"
+        longer = f"a longer search (`--budget {longer_budget(budget)}`)" if budget else "a longer search"
         yield f"Use {model_name(s.best_rival)} for this table, or give the network {longer} and see whether it catches up."
 
 
@@ -89,12 +88,12 @@ def _short_search(case: Case) -> Iterator[str]:
     search, budget = case.records.evidence("search"), case.records.result.get("budget")
     if "trials" in search and search["trials"] < FEW_TRIALS and not case.records.interrupted:
         given = f" in {seconds(budget)}" if budget else ""
-        yield f"Only {counted(search['trials'], 'plan')} could be tried{given}: a larger --budget searches more."
+        yield f"Only {counted(search['trials'], 'plan')} could be tried{given}: a larger `--budget` searches more."
 
 
 def _fit_advice(case: Case) -> Iterator[str]:
     if case.fit.kind == "underfit":
-        yield "The networks underfit: a larger --budget trains them longer, `--set network.width` makes them larger."
+        yield "The networks underfit: a larger `--budget` trains them longer, `--set network.width` makes them larger."
 
 
 def _small_test(case: Case) -> Iterator[str]:
@@ -107,7 +106,7 @@ def _go_on(case: Case) -> str:
     name = case.records.name
     if not case.records.result.get("members"):
         return "Then train: `trainwell fit` with the same data and target."
-    return f"Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load(\"{name}\").predict(table)`."
+    return f"Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load(\"{name}\")`."
 
 
 def remedies_told(finding: Finding) -> list[str]:

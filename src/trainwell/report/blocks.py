@@ -53,20 +53,21 @@ class Tiles:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing with its caption. `width`: of the row it stands in; "small" ones stand four in a row."""
+    """A drawing with its caption. `width`: how many stand in a row: two halves, three thirds, four small ones."""
 
     svg: str
     caption: str = ""
-    width: Literal["small", "half", "full"] = "half"
+    width: Literal["half", "third", "small"] = "half"
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """Figures side by side, as many as fit."""
+    """Figures side by side, as many as fit, under one legend if there is one (a drawing too)."""
 
     kind: ClassVar[str] = "gallery"
     figures: tuple[Figure, ...]
     title: str = ""
+    legend: str = ""
 
 
 @dataclass(frozen=True)

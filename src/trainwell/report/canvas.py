@@ -13,6 +13,7 @@ from trainwell.report.scales import Axis, Scale, Tick, fit
 from trainwell.report.words import shortened
 
 LETTER = 6.1  # mean width of a letter at the 11 px of ticks and legends
+NAME_LETTER = 6.9  # at the 12 px of names and values
 LINE = 15.0
 RIGHT, BOTTOM = 14.0, 22.0
 Swatch = Literal["line", "dashed", "dot", "ring", "cross", "bar"]
@@ -110,6 +111,11 @@ def legend_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Ke
         lines[-1].append((place, key))
         place += takes
     return lines
+
+
+def legend(keys: Sequence[Key], width: float) -> str:
+    """A legend by itself, for several drawings."""
+    return svg(width, 4 + LINE * len(legend_lines(keys, width)), "Legend", _legend(keys, width, 12.0))
 
 
 def _legend(keys: Sequence[Key], width: float, top: float) -> str:

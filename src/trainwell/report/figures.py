@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from trainwell.report.canvas import LETTER, Canvas, Key, Swatch, canvas, ground, line, point, svg, text
+from trainwell.report.canvas import LETTER, NAME_LETTER, Canvas, Key, Swatch, canvas, ground, line, point, svg, text
 from trainwell.report.scales import Axis
 from trainwell.report.words import number, shortened
 
@@ -40,6 +40,7 @@ class Dots:
     shape: Swatch = "dot"
     hints: tuple[str, ...] = ()
     size: float = 3.4
+    sizes: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -109,8 +110,8 @@ def bars(
     finite = [v for v in values if math.isfinite(v)]
     end = max([*finite, low]) if high is None else high
     texts = texts or [number(v) for v in values]
-    left = 14 + LETTER * min(24, max((len(n) for n in names), default=1))
-    right = 12 + LETTER * max((len(t) for t in texts), default=1)
+    left = 14 + NAME_LETTER * min(24, max((len(n) for n in names), default=1))
+    right = 12 + NAME_LETTER * max((len(t) for t in texts), default=1)
     step, parts = 26.0, []
     for i, (name, value, figure) in enumerate(zip(names, values, texts, strict=True)):
         y = 6 + i * step
@@ -135,7 +136,7 @@ def heat_table(
     width: float = WIDTH,
 ) -> str:
     """Cells whose shade is a share in [0, 1] (none where it is not finite), with a text in each."""
-    left = 16 + LETTER * min(16, max((len(r) for r in rows), default=1))
+    left = 16 + NAME_LETTER * min(16, max((len(r) for r in rows), default=1))
     wide = (width - left - 4) / max(1, len(columns))
     high = min(42.0, max(20.0, wide * 0.62))
     top = 40.0 if over or down else 22.0
@@ -184,10 +185,11 @@ def _points(c: Canvas, dots: Dots, *, edge: bool = False) -> str:
         at = c.at(x, y)
         across = c.x.place(x)
         hint = dots.hints[i] if i < len(dots.hints) else ""
+        size = dots.sizes[i] if i < len(dots.sizes) else dots.size
         if at is not None:
-            parts.append(point(*at, dots.shape, dots.colour, hint, dots.size))
+            parts.append(point(*at, dots.shape, dots.colour, hint, size))
         elif edge and across is not None and not math.isfinite(y):
-            parts.append(point(c.across(across), c.top, "cross", dots.colour, hint, dots.size))
+            parts.append(point(c.across(across), c.top, "cross", dots.colour, hint, size))
     return "".join(parts)
 
 

@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 
 from trainwell.report.records import Records
-from trainwell.report.words import counted, number, percent
+from trainwell.report.words import counted, is_number, number, percent
 
 Kind = Literal["underfit", "overfit", "fit", "unknown"]
 
@@ -85,7 +85,7 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
     if not readable:
         return Fit("unknown", "The curves are too short to say whether the networks underfit or overfit.")
     kinds = {f.kind for f in records.findings or () if f.severity != "info"}
-    first = _median([c.validation[0] for c in readable])
+    first = max(_median([c.validation[0] for c in readable]), _untrained(records))
     best = _median([c.validation[c.best] for c in readable])
     last = _median([c.validation[-1] for c in readable])
     train = _median([c.train[-1] for c in readable])
@@ -93,7 +93,7 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
     if gain < LEARNED or kinds & {"not-learning", "underfitting"}:
         return Fit("underfit", f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, from {number(first)} to {number(best)}.")
     if "overfitting" in kinds or (last > ROSE * best and gap > GAP):
-        return _overfit(readable, best, last, gap)
+        return _overfit(readable, best, last)
     late = _median([_gain_at_end(c) for c in readable])
     if late > STILL:
         text = f"Underfit, a little: the validation loss was still falling when training ended ({percent(late)} of its gain came in the last tenth)."
@@ -102,14 +102,21 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
     return Fit("fit", f"{text}; at the end it is {number(gap, 3)} times the training loss ({number(train)}).")
 
 
-def _overfit(found: list[Course], best: float, last: float, gap: float) -> Fit:
+def _overfit(found: list[Course], best: float, last: float) -> Fit:
     epoch = _median([c.at[c.best] for c in found])
+    train = _median([c.train[-1] for c in found])
     return Fit(
         "overfit",
-        f"Overfit past the best epoch: about epoch {number(epoch, 3)} the validation loss was lowest ({number(best)}), then it rose to "
-        f"{number(last)}, {number(gap, 3)} times the training loss. The weights of the best epoch are the ones in use, so nothing is "
-        f"lost; more dropout, weight decay or data would let {'it' if len(found) == 1 else 'them'} learn longer.",
+        f"Overfit past the best epoch: about epoch {number(epoch, 3)} the validation loss was lowest ({number(best)}); then it rose "
+        f"to {number(last)} while the training loss fell to {number(train)}. The weights of the best epoch are the ones in use, so "
+        f"nothing is lost; more dropout, weight decay or data would let {'it' if len(found) == 1 else 'them'} learn longer.",
     )
+
+
+def _untrained(records: Records) -> float:
+    """The loss before training, where it was measured: the first evaluation comes a whole epoch later."""
+    loss = records.evidence("initial-loss").get("loss")
+    return float(loss) if is_number(loss) else -math.inf
 
 
 def _gain_at_end(course: Course) -> float:

@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from trainwell.report.records import Records
-from trainwell.report.words import capital, code, counted, listed, metric_name, model_name, number, percent
+from trainwell.report.words import capital, code, counted, listed, metric_name, model_name, number, percent, score
 
 Relation = Literal["ahead", "level", "behind"]
 SHARES = ("accuracy", "balanced_accuracy")  # metrics that plain words tell as "right for x % of the rows"
 CERTAIN = 1.96  # standard errors: 95 % of the cases
 GUESS = "constant"
+SMALL_TEST = 200  # rows below which an accuracy is uncertain by more than about 5 points
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ class Standing:
     def against(self, name: str) -> Relation:
         """Where the networks stand beside a baseline; equal to four digits is level."""
         mine, other = (self.value, self.others[name]) if self.higher else (self.others[name], self.value)
-        if number(mine) == number(other):
+        if score(self.metric, mine) == score(self.metric, other):
             return "level"
         return "ahead" if mine > other else "behind"
 
     def told(self, value: float) -> str:
         """A value of the metric, as a percentage where it is a share."""
-        return percent(value) if self.metric in SHARES else number(value, keep_zeros=True)
+        return percent(value) if self.metric in SHARES else score(self.metric, value)
 
     def within_doubt(self, name: str) -> bool:
         """Whether the difference is one that chance gives on a test of this size."""
@@ -83,7 +84,7 @@ def headline(records: Records, s: Standing | None) -> tuple[str, str]:
     target = listed([code(t) for t in records.targets[:3]])
     if s is None:
         return _unfinished(records, target)
-    good = f"{_how_good(records, s)} {target}"
+    good = _how_good(s, target)
     if GUESS in s.others and s.against(GUESS) != "ahead":
         return f"The network has learnt nothing of use about {target}: it does no better than guessing.", "bad"
     rival = s.best_rival
@@ -104,12 +105,12 @@ def _metric_words(s: Standing) -> str:
     return metric_name(s.metric) if s.higher else f"{metric_name(s.metric)} (lower is better)"
 
 
-def _how_good(records: Records, s: Standing) -> str:
+def _how_good(s: Standing, target: str) -> str:
     if s.metric == "accuracy":
-        return f"Right in {percent(s.value)} of unseen rows about"
+        return f"The network predicts {target} right in {percent(s.value)} of unseen rows"
     if s.metric == "r2":
-        return f"The network explains {percent(max(s.value, 0.0))} of what varies in"
-    return f"The network reaches {metric_name(s.metric)} {s.told(s.value)} on"
+        return f"The network explains {percent(max(s.value, 0.0))} of what varies in {target}"
+    return f"The network predicts {target} with {metric_name(s.metric)} {s.told(s.value)}"
 
 
 def _unfinished(records: Records, target: str) -> tuple[str, str]:
@@ -189,5 +190,8 @@ def _against_validation(s: Standing, validation: float) -> str:
         return f"{told}, and the test agrees."
     if worse <= 0:
         return f"{told}; the test is no worse."
-    much = worse > 0.1 * max(abs(validation), 1e-12)
-    return f"{told}; the test falls well short of that, so look for a difference between the two parts." if much else f"{told}; the test is a little below that."
+    if worse <= 0.1 * max(abs(validation), 1e-12):
+        return f"{told}; the test is a little worse."
+    if s.rows and s.rows < SMALL_TEST:
+        return f"{told}; the test falls short of that, as a test of {s.rows} rows may."
+    return f"{told}; the test falls well short of that, so look for a difference between the two parts."

@@ -23,7 +23,8 @@ METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
 }
-MODELS = {"constant": "guessing", "linear": "linear model", "gradient-boosting": "gradient boosting"}
+MODELS = {"constant": "guessing", "linear": "a linear model", "gradient-boosting": "gradient boosting"}
+BOUNDED = ("accuracy", "balanced_accuracy", "f1", "f1_micro", "roc_auc", "r2")  # by 1; four decimals tell all
 STAGES = {
     "data": "Data profile",
     "baselines": "Baselines",
@@ -47,8 +48,29 @@ def metric_name(name: str) -> str:
 
 
 def model_name(name: str) -> str:
-    """A baseline as people call it."""
+    """A baseline as a sentence calls it."""
     return MODELS.get(name, name.replace("-", " "))
+
+
+def model_title(name: str) -> str:
+    """A baseline as a table or a drawing calls it.
+
+    >>> model_title("linear")
+    'linear model'
+    """
+    return model_name(name).removeprefix("a ")
+
+
+def score(metric: str, value: object) -> str:
+    """A value of a metric: four decimals where 1 is the best it can be, else four digits.
+
+    >>> score("r2", -0.00002), score("rmse", 0.000021)
+    ('0.0000', '2.1 × 10⁻⁵')
+    """
+    if metric not in BOUNDED or not is_number(value) or abs(value) >= 10:
+        return number(value, keep_zeros=True)
+    text = f"{value:.4f}".replace("-", MINUS)
+    return text.removeprefix(MINUS) if not text.strip(f"{MINUS}0.") else text
 
 
 def stage_name(name: str) -> str:

@@ -1,7 +1,7 @@
 """Trainings with a planted fault, and healthy ones: what every rule must find, and where all must be silent.
 
-Contract: a fault is a `Setting` in the table `FAULTS` under its kind, one function from (data, activation) to settings; the suites are drawn
-from the table. `python -m trainwell.testing.faults` prints recall, false alarms and what was confused, as JSON.
+Contract: a fault is a function from the name of a data set to settings, in several architectures, under its kind in the
+table `FAULTS`. `python -m trainwell.testing.verdicts` tells how well the rules do on them.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -91,8 +91,8 @@ def saturated_units(data: str) -> Iterator[Setting]:
 def learning_rate_too_small(data: str) -> Iterator[Setting]:
     """Rates with which nothing moves."""
     for depth, activation, name, rate in (
-        (2, "relu", "adam", 1e-6), (2, "tanh", "sgd", 1e-5), (3, "relu", "momentum", 1e-6), (1, "sigmoid", "adamw", 1e-6),
-        (4, "gelu", "sgd", 1e-5),
+        (2, "relu", "adam", 1e-6), (2, "tanh", "sgd", 1e-5), (3, "relu", "momentum", 1e-6),
+        (1, "sigmoid", "adamw", 1e-6), (4, "gelu", "sgd", 1e-5),
     ):  # fmt: skip
         yield Setting(
             f"{activation} × {depth}, {name} {rate:g}", data, network(depth, activation) | optimizer(name, rate)
@@ -201,7 +201,7 @@ def planted(data_sets: Sequence[str]) -> list[Setting]:
 
 
 RATES = {"sgd": (0.02, 0.3), "momentum": (0.003, 0.05), "adam": (5e-4, 1e-2), "adamw": (5e-4, 1e-2)}
-"""Sane rates for classes and standardised inputs, a decade or a little more each; a third for squared errors, which bend more."""
+"""Sane rates for classes and scaled inputs, a decade or a little more; a third for squared errors, which bend more."""
 
 
 def healthy(count: int, seed: int, data_sets: Sequence[str]) -> list[Setting]:

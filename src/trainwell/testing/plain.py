@@ -97,13 +97,14 @@ def train_plainly(setting: Setting, seed: int) -> Case:
 
 
 class Network(nn.Module):
-    """Linear → norm → φ → dropout, `depth` times, and a linear output; `signals` holds what each layer handed on."""
+    """Linear → norm → φ → dropout, `depth` times, and a linear output; `signals` holds what each layer handed on, `slopes` its gradient."""
 
     def __init__(self, plan: Plan, rows: Rows, setting: Setting) -> None:
         super().__init__()
         part, inputs = plan.network, rows.x.shape[1]
         fans = [inputs] + [part.width] * part.depth
-        self.linears = nn.ModuleList(nn.Linear(i, o) for i, o in zip(fans, [*fans[1:], rows.outputs], strict=True))
+        self.linears = [nn.Linear(i, o) for i, o in zip(fans, [*fans[1:], rows.outputs], strict=True)]
+        self.layers = nn.ModuleList(self.linears)
         kinds: dict[str, Callable[[int], nn.Module]] = {"batch": nn.BatchNorm1d, "layer": nn.LayerNorm}
         self.norms = nn.ModuleList(
             kinds[part.norm](part.width) if part.norm in kinds else nn.Identity() for _ in fans[1:]
@@ -113,6 +114,7 @@ class Network(nn.Module):
         self.names = [*(f"hidden.{i}" for i in range(part.depth)), "output"]
         self.activations = [part.activation] * part.depth + ["identity"]
         self.signals: list[Tensor] = []
+        self.slopes: list[Tensor] = []
         initialise(self, plan, setting)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -128,7 +130,7 @@ class Network(nn.Module):
     @property
     def weights(self) -> list[Tensor]:
         """The weight matrix of each layer."""
-        return [linear.weight for linear in self.linears]  # pyright: ignore[reportReturnType]
+        return [linear.weight for linear in self.linears]
 
 
 @torch.no_grad()
@@ -186,7 +188,7 @@ def update(
     optimizer.zero_grad()
     loss = loss_of(network(x), y, task, plan.loss.label_smoothing)
     loss.backward()
-    network.seen = [weight.grad.detach().clone() for weight in network.weights]  # pyright: ignore
+    network.slopes = [linear.weight.new_tensor(linear.weight.grad) for linear in network.linears]
     if plan.regularisation.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), plan.regularisation.clip_norm)
     optimizer.step()

@@ -96,13 +96,17 @@ def summary(verdicts: Sequence[Verdict]) -> dict[str, Any]:
         "recall_overall": float(np.mean([hit for hits in found.values() for hit in hits])) if found else None,
         "precision": true / spoken if spoken else None,
         "said_of_planted": {kind: dict(count) for kind, count in said.items()},
-        "missed": [f"{v.setting.planted}: {v.setting.name}, {v.setting.data}, seed {v.seed}: {v.kinds}" for v in sick if v.setting.planted not in v.kinds],
+        "missed": [f"{v.setting.planted}: {_name(v)}: {v.kinds}" for v in sick if v.setting.planted not in v.kinds],
         "healthy": len(well),
         "left_out_as_not_healthy": sum(v.setting.planted is None and not v.sound for v in verdicts),
         "false_alarms": len(alarms),
         "false_alarm_share": len(alarms) / len(well) if well else None,
-        "alarms": [f"{v.setting.name}, {v.setting.data}, seed {v.seed}: {' '.join(v.messages)}" for v in alarms],
-    }  # fmt: skip
+        "alarms": [f"{_name(v)}: {' '.join(v.messages)}" for v in alarms],
+    }
+
+
+def _name(v: Verdict) -> str:
+    return f"{v.setting.name}, {v.setting.data}, seed {v.seed}"
 
 
 def main() -> None:

@@ -21,8 +21,8 @@ NEGLIGIBLE = 1e-3
 NEAR_BOUND = (1 - 0.95**0.5) / 2
 """Of the distance between its bounds; nearer, a unit counts as saturated.
 
-There the slope of sigmoid and tanh is under 5 % of its largest value: |z| > 4.4 and |z| > 2.2. Looser than DeepDiagnosis'
-|z| ≥ 5, so that saturation is seen while it comes; the rule asks for most units before it speaks.
+There the slope of sigmoid and tanh is under 5 % of its largest value: |z| > 4.4 and |z| > 2.2. Looser than the |z| ≥ 5
+of DeepDiagnosis, so that saturation is seen while it comes; the rule asks for most units before it speaks.
 """
 
 SMOOTH_RECTIFIERS = frozenset({"gelu", "mish", "silu"})
@@ -49,7 +49,7 @@ def update_ratio(view: LayerView) -> Tensor | None:
 
 
 def weight_norm(view: LayerView) -> Tensor | None:
-    """‖w‖₂ after the update, ≥ 0. Growth by orders of magnitude is divergence; decay to 0 is too much regularisation."""
+    """‖w‖₂ after the update, ≥ 0. Growth by orders of magnitude is divergence; decay to 0, too much regularisation."""
     return norm(view.weight)
 
 
@@ -66,7 +66,7 @@ def activation_std(view: LayerView) -> Tensor | None:
 def dead_fraction(view: LayerView) -> Tensor | None:
     """Share of rectifier units that hand on nothing for all samples of the view, in [0, 1] (D4).
 
-    An upper bound of the share that is dead on the whole data set: a unit may fire for a sample that is not in the view.
+    An upper bound of the share that is dead on all data: a unit may fire for a sample that is not in the view.
     Applies to ReLU (never > 0) and to smooth rectifiers (never beyond ±NEGLIGIBLE); leaky ones cannot die.
     """
     units = samples_by_units(view)
@@ -79,7 +79,7 @@ def dead_fraction(view: LayerView) -> Tensor | None:
 
 
 def saturated_fraction(view: LayerView) -> Tensor | None:
-    """Share of sigmoid or tanh units that are near a bound for most samples, in [0, 1] (D3): their slope stops learning."""
+    """Share of sigmoid or tanh units that are near a bound for most samples, in [0, 1] (D3): they stop learning."""
     units = samples_by_units(view)
     name = view.activation_name
     if units is None or name not in ACTIVATIONS or (bounds := ACTIVATIONS[name].bounds) is None:
@@ -96,7 +96,7 @@ def norm(values: Tensor) -> Tensor:
 
 
 def samples_by_units(view: LayerView) -> Tensor | None:
-    """(K, samples, H): all but the last axis are samples (of a sequence: time too); None when they are too few to judge."""
+    """(K, samples, H): all but the last axis are samples (of a sequence: time too); None when too few to judge."""
     if view.activation is None:
         return None
     units = view.activation.flatten(1, -2)
@@ -104,7 +104,7 @@ def samples_by_units(view: LayerView) -> Tensor | None:
 
 
 def share(chosen: Tensor, units: Tensor) -> Tensor:
-    """(K, H) of truth to its mean (K,); NaN for a member whose activations are not all finite: nothing is known of it."""
+    """(K, H) of truth to its mean (K,); NaN for a member with activations that are not finite: nothing is known."""
     known = units.isfinite().flatten(1).all(1)
     return torch.where(known, chosen.to(units.dtype).mean(1), torch.nan)
 

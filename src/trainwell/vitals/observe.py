@@ -14,7 +14,7 @@ Signal = tuple[str, str, Tensor]  # layer ("" for the whole network), signal, (K
 
 
 def sampling(every: int) -> WantsLayers:
-    """At which steps layers are shown: 1, 2, 4, 8 … while much happens, then each `every`-th. None of them for `every` = 0.
+    """At which steps layers are shown: 1, 2, 4, 8 … while much happens, then each `every`-th. None for `every` = 0.
 
     >>> [step for step in range(20) if sampling(6)(step)]
     [1, 2, 4, 6, 8, 12, 16, 18]
@@ -25,7 +25,7 @@ def sampling(every: int) -> WantsLayers:
 
 
 def observe(moment: Moment, record: Record) -> None:
-    """Note what this moment shows of the members that are still in training; with its layers, all that is measured of them."""
+    """Note what this moment shows of the members still in training; with its layers, all that is measured of them."""
     signals = list(signals_of(moment))
     if not signals:
         return

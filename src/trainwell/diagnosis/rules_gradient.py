@@ -1,0 +1,199 @@
+"""Rules on the gradient's way back through the layers: it fades, it grows, or something is NaN."""
+
+import numpy as np
+
+from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, median
+from trainwell.diagnosis.edits import activation, clip, initialiser, norm, offered, rate, residual, shallower
+from trainwell.diagnosis.finding import Finding, Remedy
+
+FADED = Threshold(
+    1e-3,
+    healthy="0.05 … 2",
+    origin="AutoTrainer β1: ‖g first‖/‖g last‖ < 1e-3; planted ≤ 1e-4, healthy recipes ≥ 0.045 (testing.faults)",
+)
+STILL_FADED = 1e-2
+"""Over the whole training; above, the first layers came into their own (as under an output that starts at 0)."""
+
+FAINT = Threshold(
+    0.01,
+    healthy="0.07 … 90",
+    origin="measured: largest ‖g‖ of a layer over the chance loss; planted ≤ 0.005, healthy recipes ≥ 0.056",
+)
+EXPLODED = Threshold(
+    100.0,
+    healthy="0.07 … 90",
+    origin="measured: largest ‖g‖ of a layer over the chance loss; planted ≥ 500, healthy recipes ≤ 108",
+)
+GROWTH = Threshold(
+    30.0,
+    healthy="0.1 … 5",
+    origin="measured: growth of the signal over the hidden layers; planted ≥ 190, healthy ≤ 6; AutoTrainer β3 = 70",
+)
+BURST = Threshold(
+    1e3,
+    healthy="0.1 … 100",
+    origin="measured: largest ‖g‖ over its start; planted ≥ 1e6, healthy recipes ≤ 180",
+)
+
+
+def vanishing_gradient(case: Case) -> Finding | None:
+    """The first layer's gradient stays a tiny part of the last one's; or all are tiny and nothing is learned."""
+    layers = case.layers("gradient-norm")
+    if len(layers) < 2 or case.updates < EARLY // 2:
+        return None
+    ratios = _ratio(case.curve("gradient-norm", layers[0]), case.curve("gradient-norm", layers[-1]))
+    ratio, sustained = median(ratios, until=EARLY), median(ratios)
+    largest = max(median(case.curve("gradient-norm", layer), until=EARLY) for layer in layers) / case.scale
+    faded = ratio < FADED.value and sustained < STILL_FADED
+    faint = 0 < largest < FAINT.value and not case.learned  # exactly 0 is no gradient at all: dead units, frozen layers
+    if not (faded or faint):
+        return None
+    if faded:
+        evidence = FADED.evidence("‖g first layer‖/‖g last layer‖", ratio, over_whole_training=sustained)
+        what = f"the first layer gets {ratio:.1e} of the last layer's gradient"
+    else:
+        evidence = FAINT.evidence("largest ‖g‖ of a layer over the chance loss", largest, first_over_last=ratio)
+        what = f"no layer gets a gradient above {largest:.1e} of the loss"
+    return Finding(
+        "vanishing-gradient",
+        "warning" if case.learned else "critical",
+        f"The gradient vanishes on its way back: {what}, so {layers[0]} hardly learns.",
+        layer=layers[0],
+        member=case.member,
+        step=int(ratios[0][0]),
+        evidence=evidence | {"per_layer": _listed(case, layers)},
+        remedies=offered(
+            initialiser(case),
+            activation(case, "relu", "its slope is 1 for half of the inputs, where sigmoid's is 0.25 at the most"),
+            norm(case),
+            residual(case),
+            shallower(case, "fewer layers shrink the gradient less often"),
+        ),
+    )
+
+
+def exploding_gradient(case: Case) -> Finding | None:
+    """Gradients far above the loss with signals that grow over the layers; or that grow a thousandfold in time."""
+    layers = case.layers("gradient-norm")
+    if not layers:
+        return None
+    start = {layer: median(case.curve("gradient-norm", layer), until=EARLY) / case.scale for layer in layers}
+    worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
+    growth = _growth(case)
+    if not (start[worst] > EXPLODED.value and growth > GROWTH.value):
+        return _burst(case, layers)
+    figure = "growth of the signal over the hidden layers"
+    evidence = GROWTH.evidence(figure, growth, gradient_over_chance_loss=start[worst], per_layer=_listed(case, layers))
+    what = f"signals grow {growth:.3g}-fold through the layers, and {worst} gets a gradient {start[worst]:.3g} times"
+    return _exploding(case, worst, 1, evidence, f"{what} the loss")
+
+
+def _burst(case: Case, layers: list[str]) -> Finding | None:
+    """The first layer whose gradient grew far above its own start."""
+    for layer in layers:
+        steps, values = case.finite("gradient-norm", layer)
+        burst = values / max(median((steps, values), until=2), 1e-12)
+        beyond = (burst > BURST.value) & (values / case.scale > EXPLODED.value)
+        if beyond.any():
+            evidence = BURST.evidence("largest ‖g‖ over that of the start", float(burst.max()))
+            what = f"that of {layer} grew to {burst.max():.3g} times its start"
+            return _exploding(case, layer, int(steps[beyond][0]), evidence, what)
+    return None
+
+
+def _exploding(case: Case, layer: str, step: int, evidence: dict[str, float | str], what: str) -> Finding:
+    _, losses = case.curve("loss")
+    survived = case.learned and len(losses) > 0 and bool(np.isfinite(losses[-1]))
+    return Finding(
+        "exploding-gradient",
+        "warning" if survived else "critical",
+        f"The gradient explodes: {what}.",
+        layer=layer,
+        member=case.member,
+        step=step,
+        evidence=evidence,
+        remedies=offered(
+            clip(case),
+            initialiser(case),
+            norm(case),
+            rate(case, 1 / 10, "smaller steps stay where the loss is smooth"),
+            shallower(case, "each layer multiplies the signal once more"),
+        ),
+    )
+
+
+def non_finite(case: Case) -> Finding | None:
+    """A NaN or infinity in anything measured, or an outcome that says so; the earliest, nearest its source."""
+    seen = _first_non_finite(case)
+    if seen is None and (case.outcome is None or case.outcome.kind != "diverged"):
+        return None
+    step, signal, layer = seen or (case.outcome.step if case.outcome else case.updates, "loss", "")
+    steps, losses = case.finite("loss")
+    before = losses[steps < step]
+    last = float(before[-1]) if len(before) else float("nan")
+    where = f"the {signal} of {layer}" if layer else f"the {signal.replace('_', ' ')}"
+    healthy = {"figure": signal, "measured": "not finite", "threshold": "finite", "healthy": "finite"}
+    return Finding(
+        "non-finite",
+        "critical",
+        f"At step {step} {where} became NaN or infinite; the last loss before it was {last:.3g}.",
+        layer=layer or None,
+        member=case.member,
+        step=step,
+        evidence=healthy | {"last_finite_loss": last, "learning_rate": median(case.curve("learning_rate"), until=step)},
+        remedies=offered(
+            rate(case, 1 / 10, "the usual cause is a step so large that the loss leaves the range of the numbers"),
+            clip(case),
+            Remedy("look-at-inputs", "an infinite or huge input or target does the same: look at the columns' ranges"),
+        ),
+    )
+
+
+SOURCES_FIRST = (
+    "activation-mean",
+    "activation-std",
+    "loss",
+    "gradient-norm",
+    "update-ratio",
+    "weight-norm",
+    "train_loss",
+    "validation_loss",
+)
+"""From source to consequence within one step: forward, loss, backward, update, evaluation."""
+
+
+def _first_non_finite(case: Case) -> tuple[int, str, str] | None:
+    """(step, signal, layer) of the earliest; within a step the one from which the others follow."""
+    found: list[tuple[int, int, int, str, str]] = []
+    for rank, signal in enumerate(SOURCES_FIRST):
+        for place, layer in enumerate(case.layers(signal)):
+            steps, values = case.curve(signal, layer)
+            bad = steps[~np.isfinite(values)]
+            if len(bad):  # a gradient runs from the output back
+                found.append((int(bad[0]), rank, -place if signal == "gradient-norm" else place, signal, layer))
+    if not found:
+        return None
+    step, _, _, signal, layer = min(found)
+    return step, signal, layer
+
+
+def _ratio(upper: Curve, lower: Curve) -> Curve:
+    """One curve over another measured at the same steps; NaN where the lower is 0."""
+    (steps, a), (_, b) = upper, lower
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return steps, np.where(b > 0, a / b, np.nan)
+
+
+def _growth(case: Case) -> float:
+    """Growth of the signal's deviation from the first to the last hidden layer, or of the gradient on its way back."""
+    hidden = case.layers("activation-std")[:-1]
+    if len(hidden) < 2:
+        return float("nan")
+    forward = _ratio(case.curve("activation-std", hidden[-1]), case.curve("activation-std", hidden[0]))
+    backward = _ratio(case.curve("gradient-norm", hidden[0]), case.curve("gradient-norm", hidden[-1]))
+    return float(np.fmax(median(forward, until=EARLY), median(backward, until=EARLY)))
+
+
+def _listed(case: Case, layers: list[str]) -> str:
+    """Gradient norms at the start, from input to output, for people to read."""
+    return ", ".join(f"{median(case.curve('gradient-norm', layer), until=EARLY):.1e}" for layer in layers)
