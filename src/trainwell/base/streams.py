@@ -18,7 +18,8 @@ def stream_seed(*key: int | str) -> int:
     >>> stream_seed(0, 3, "init") == stream_seed(0, 3, "order")
     False
     """
-    digest = hashlib.blake2b(repr(key).encode(), digest_size=8).digest()
+    plain = tuple(str(part) if isinstance(part, str) else int(part) for part in key)  # numpy's own print otherwise
+    digest = hashlib.blake2b(repr(plain).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 

@@ -1,4 +1,4 @@
-"""What a rule says: a `Finding` with its evidence, and each `Remedy` that may cure it. Plain values, a JSON line each."""
+"""What a rule says: a `Finding` with its evidence, and each `Remedy` that may cure it. Plain values, as JSON lines."""
 
 import json
 import math

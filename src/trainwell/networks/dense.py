@@ -121,7 +121,7 @@ class Blueprint:
             if self.norm != "none":
                 z = self._normalise(name, z, weights, statistics, training)
             a = φ(z)
-            h = a + h if self.residual and h.shape == a.shape else a
+            h = a + h if self.residual and h.shape[1] == a.shape[1] else a
             if tap is not None:
                 tap(name, a)
             if noise is not None:

@@ -14,6 +14,7 @@ BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 
 LARGEST_BATCH = 1024
 FOLDS_BELOW = 3_000  # assumption: below, one held-out fifth is too noisy to choose by (sd of an accuracy ≈ 2 %)
 BINNED_INPUTS = 512  # assumption: more inputs than this from bins cost more time than they bring
+BINNED_CELLS = 200_000_000  # of all rows: 800 MB in float32
 UPDATES = 3_000  # assumption: updates within which small dense networks converge under Adam; the budget may cut it
 
 
@@ -36,7 +37,7 @@ def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
 def _data(rows: int, numbers: int) -> dict[str, Choice]:
     folds = 5 if 10 <= rows < FOLDS_BELOW else 0
     bins = 8 if rows < 500 else 16 if rows < FOLDS_BELOW else 32
-    bins = max(2, min(bins, BINNED_INPUTS // max(1, numbers)))
+    bins = max(2, min(bins, BINNED_INPUTS // max(1, numbers), BINNED_CELLS // max(1, numbers * rows)))
     choices: dict[str, Choice] = {
         "data.folds": (folds, f"{rows} rows: every row judges once, in {folds} folds" if folds else f"{rows} rows"),
         "data.bins": (bins, f"{rows} rows and {numbers} numbers"),

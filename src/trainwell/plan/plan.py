@@ -5,6 +5,7 @@ seeds vary plans: all through `Plan.edited`, which keeps the origin of every val
 """
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -146,6 +147,7 @@ NAMED: dict[type[Section], dict[str, Any]] = {
 }
 
 
+@cache
 def paths() -> tuple[str, ...]:
     """All dotted paths of a plan, in its order."""
     return tuple(_paths(Plan, ""))

@@ -29,6 +29,7 @@ from trainwell.recipe.journal import Journal
 from trainwell.recipe.metrics import MAIN
 from trainwell.recipe.request import Progress, Show
 
+REPORTING = 1.0  # seconds that findings, files and the page take
 MONITOR_METRIC_FROM = 2_000  # validation rows from which accuracy is fine enough to choose by (sd below 1 %)
 
 
@@ -90,6 +91,7 @@ class Workshop:
     stage: str = ""
     best: str | None = None
     leader: Ensemble | None = None
+    encoding_seconds: float = 0.0
     _materials: dict[str, Material] = field(default_factory=dict)
 
     def progress(self, fraction: float, text: str) -> None:
@@ -115,7 +117,9 @@ class Workshop:
             rows = self.develop if data.folds else self.split.train
             options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
             preparation = fit_preparation(self.table, self.facts, rows, options)
+            began = self.clock.spent
             encoded = preparation.encode(self.table, with_target=True)
+            self.encoding_seconds = self.clock.spent - began
             self._materials[data.encoding] = Material(preparation, as_samples(encoded, plan.task, self.device))
         return self._materials[data.encoding]
 
@@ -164,6 +168,13 @@ class Workshop:
         plans, seeds = [row.plan for row in rows], [row.seeds for row in rows]
         blueprint = material.blueprint(plan)
         return Course(blueprint, plans, seeds, feed, groups, monitor=self.monitor, device=self.device)
+
+    @property
+    def training_ends(self) -> float:
+        """The share of the budget after which no training may go on: the test and the report take the rest."""
+        test = self.test_table.rows if self.test_table is not None else len(self.split.test)
+        reserve = REPORTING + 3 * self.encoding_seconds * test / self.table.rows
+        return max(0.5, min(0.94, 1 - reserve / self.clock.budget))
 
     def note_best(self, metric: float) -> None:
         """Remember the best validation metric so far, for the live view."""

@@ -106,7 +106,7 @@ def _go_on(case: Case) -> str:
     name = case.records.name
     if not case.records.result.get("members"):
         return "Then train: `trainwell fit` with the same data and target."
-    return f"Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load(\"{name}\")`."
+    return f'Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load("{name}")`.'
 
 
 def remedies_told(finding: Finding) -> list[str]:
@@ -117,9 +117,20 @@ def remedies_told(finding: Finding) -> list[str]:
         text = f"{capital(remedy.why.rstrip('.'))}{f': {change}' if change else ''}."
         if remedy.verified:
             helped = "it helped" if remedy.verified.get("helped") else "it did not help"
-            text += f" Tried: {helped} ({number(remedy.verified.get('before'))} → {number(remedy.verified.get('after'))})."
+            text += (
+                f" Tried: {helped} ({number(remedy.verified.get('before'))} → {number(remedy.verified.get('after'))})."
+            )
         told.append(text)
     return told
 
 
-RULES: tuple[Rule, ...] = (_interrupted, _failed_checks, _leaks, _critical, _loses, _fit_advice, _short_search, _small_test)
+RULES: tuple[Rule, ...] = (
+    _interrupted,
+    _failed_checks,
+    _leaks,
+    _critical,
+    _loses,
+    _fit_advice,
+    _short_search,
+    _small_test,
+)

@@ -62,7 +62,9 @@ class Canvas:
         return self.top + (1 - place) * self.inner[1]
 
 
-def canvas(width: float, height: float, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float], keys: Sequence[Key]) -> Canvas:
+def canvas(
+    width: float, height: float, x: Axis, y: Axis, xs: Sequence[float], ys: Sequence[float], keys: Sequence[Key]
+) -> Canvas:
     """A canvas with room for its ticks, titles and legend."""
     x_scale, y_scale = fit(x, xs), fit(y, ys)
     widest = max((len(shortened(tick, 14)) for _, tick in y_scale.ticks), default=1)
@@ -140,7 +142,10 @@ def point(x: float, y: float, shape: str, colour: str, hint: str = "", size: flo
     """A dot, a ring or a cross; `hint` shows when pointed at."""
     inside = f"<title>{escape(hint)}</title>" if hint else ""
     if shape == "cross":
-        a, b = f"M{x - size:.1f} {y - size:.1f}l{2 * size:g} {2 * size:g}", f"m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}"
+        a, b = (
+            f"M{x - size:.1f} {y - size:.1f}l{2 * size:g} {2 * size:g}",
+            f"m0 {-2 * size:g}l{-2 * size:g} {2 * size:g}",
+        )
         return f'<path d="{a}{b}" class="cross {colour}">{inside}</path>'
     kind = "ring" if shape == "ring" else "fill"
     return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{size:g}" class="{kind} {colour}">{inside}</circle>'

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from trainwell.report.records import Records, read_records
+from trainwell.report.sections.checks import split_told
 from trainwell.report.verdict import headline, how_good, standing, what_was_trained
-from trainwell.report.words import capital, counted, listed, metric_name, model_name, number
+from trainwell.report.words import capital, counted, listed, metric_name, model_title, number, score
 
 MOST_COLUMNS = 60
 TAGS = {"regression": "tabular-regression"}
@@ -27,7 +28,12 @@ def model_card(run_dir: Path) -> str:
         markdown(headline(records, s)[0]),
         "## The model\n\n" + (markdown(what_was_trained(records)) or "There is no trained network in this run."),
         "## Data\n\n" + _data(records),
-        "## Figures\n\n" + (" ".join(markdown(t) for t in how_good(records, s)) + "\n\n" + _table(records) if s else "None were measured."),
+        "## Figures\n\n"
+        + (
+            " ".join(markdown(t) for t in how_good(records, s)) + "\n\n" + _table(records)
+            if s
+            else "None were measured."
+        ),
         "## What it is for, and what not\n\n" + _caveats(records),
         "## How to load it\n\n" + _loading(records),
     ]
@@ -59,10 +65,13 @@ def _data(records: Records) -> str:
     if not e:
         return "The record of the data is missing."
     columns = [c for c in e.get("columns") or () if c.get("used", True)]
-    lines = [f"{counted(e.get('rows') or 0, 'row')}; {number(e.get('train'))} for training, {number(e.get('validation'))} for validation, {number(e.get('test'))} for the test."]
+    lines = [f"{counted(e.get('rows') or 0, 'row')}: {split_told(e)}."]
     if columns:
         lines += ["", "| input | kind | missing |", "|---|---|---|"]
-        lines += [f"| {_code(c.get('name', '?'))} | {markdown(str(c.get('kind', '')))} | {number(c.get('missing') or 0)} |" for c in columns[:MOST_COLUMNS]]
+        lines += [
+            f"| {_code(c.get('name', '?'))} | {markdown(str(c.get('kind', '')))} | {number(c.get('missing') or 0)} |"
+            for c in columns[:MOST_COLUMNS]
+        ]
     if len(columns) > MOST_COLUMNS:
         lines.append(f"\n{len(columns) - MOST_COLUMNS} more inputs are listed in `preparation.json`.")
     lines += ["", *(f"- {markdown(str(note))}" for note in e.get("notes") or ())]
@@ -70,15 +79,17 @@ def _data(records: Records) -> str:
 
 
 def _table(records: Records) -> str:
-    models: dict[str, Mapping[str, Any]] = {"this model": records.result.get("test") or records.result.get("validation") or {}}
+    models: dict[str, Mapping[str, Any]] = {
+        "this model": records.result.get("test") or records.result.get("validation") or {}
+    }
     if records.result.get("test") or records.evidence("baselines").get("judged_on") == "validation":
-        models |= {model_name(name): v for name, v in (records.result.get("baselines") or {}).items()}
+        models |= {model_title(name): v for name, v in (records.result.get("baselines") or {}).items()}
     metrics = list(models["this model"])
     marks = {True: " ↑", False: " ↓", None: ""}
     titles = [capital(metric_name(m)) + marks[records.higher_is_better(m)] for m in metrics]
     lines = [f"| | {' | '.join(markdown(t) for t in titles)} |", "|---" * (len(metrics) + 1) + "|"]
     for name, values in models.items():
-        lines.append(f"| {markdown(name)} | {' | '.join(number(values.get(m), keep_zeros=True) for m in metrics)} |")
+        lines.append(f"| {markdown(name)} | {' | '.join(score(m, values.get(m)) for m in metrics)} |")
     return "\n".join(lines)
 
 

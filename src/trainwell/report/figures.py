@@ -68,7 +68,9 @@ def line_chart(
     curves = [_thinned(curve) for curve in curves]
     keys = [Key(c.text, c.colour, "dashed" if c.dashed else "line") for c in curves if c.text]
     keys += [Key(d.text, d.colour, d.shape) for d in dots if d.text]
-    xs = [v for part in (*curves, *dots) for v in part.x] + [v for b in bands if b.level is None for v in (b.low, b.high)]
+    xs = [v for part in (*curves, *dots) for v in part.x] + [
+        v for b in bands if b.level is None for v in (b.low, b.high)
+    ]
     ys = [v for part in (*curves, *dots) for v in part.y] + [b.level for b in bands if b.level is not None]
     c = canvas(width, height, x, y, xs, ys, keys)
     faint, bold = [_path(c, k) for k in curves if k.faint], [_path(c, k) for k in curves if not k.faint]
@@ -142,7 +144,9 @@ def heat_table(
     top = 40.0 if over or down else 22.0
     parts = [text(left + (width - left) / 2, 13, over, "title mid"), text(2, top - 8, down, "title")]
     for j, name in enumerate(columns):
-        parts.append(text(left + (j + 0.5) * wide, top - 8, shortened(name, max(2, int(wide / LETTER))), "tick mid", full=name))
+        parts.append(
+            text(left + (j + 0.5) * wide, top - 8, shortened(name, max(2, int(wide / LETTER))), "tick mid", full=name)
+        )
     for i, name in enumerate(rows):
         y = top + i * high
         parts.append(text(left - 8, y + high / 2 + 4, shortened(name, 16), "name end", full=name))

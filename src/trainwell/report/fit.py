@@ -13,7 +13,9 @@ Kind = Literal["underfit", "overfit", "fit", "unknown"]
 
 LEARNED = 0.05  # share of the first validation loss; less gained than this is not learning (our assumption)
 STILL = 0.02  # share of the whole gain won in the last tenth of the epochs: it was still learning (our assumption)
-ROSE = 1.05  # validation loss at the end over its best, from which it had turned (as the rule `overfitting`: slight rise)
+ROSE = (
+    1.05  # validation loss at the end over its best, from which it had turned (as the rule `overfitting`: slight rise)
+)
 GAP = 1.5  # validation over training loss, below which a rise is noise (as the rule `overfitting`)
 FEWEST = 5  # evaluations from which a curve can be read
 
@@ -91,7 +93,10 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
     train = _median([c.train[-1] for c in readable])
     gain, gap = (first - best) / abs(first) if first else 0.0, last / max(train, 1e-12)
     if gain < LEARNED or kinds & {"not-learning", "underfitting"}:
-        return Fit("underfit", f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, from {number(first)} to {number(best)}.")
+        return Fit(
+            "underfit",
+            f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, from {number(first)} to {number(best)}.",
+        )
     if "overfitting" in kinds or (last > ROSE * best and gap > GAP):
         return _overfit(readable, best, last)
     late = _median([_gain_at_end(c) for c in readable])

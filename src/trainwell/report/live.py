@@ -65,7 +65,9 @@ class LiveView:
             self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._last is not None and not self._quiet and kind is None:
             self._finished(self._last)
         if self._live is not None:
@@ -97,7 +99,12 @@ def frame(p: Progress) -> Group:
     """The moving part of the terminal: the stage with its bar and what it does; the best so far, time spent and left."""
     bar = Table.grid(padding=(0, 1))
     head = Text(f" {p.index + 1}/{p.of} ", style="dim") + Text(f"{stage_name(p.stage):<{NAME_WIDTH}}", style="bold")
-    bar.add_row(head, ProgressBar(total=1.0, completed=p.fraction, width=28), Text(f"{p.fraction:4.0%}"), Text(p.text, overflow="ellipsis", no_wrap=True))
+    bar.add_row(
+        head,
+        ProgressBar(total=1.0, completed=p.fraction, width=28),
+        Text(f"{p.fraction:4.0%}"),
+        Text(p.text, overflow="ellipsis", no_wrap=True),
+    )
     told = [f"best so far: {p.best}"] if p.best else []
     told.append(f"{span(p.seconds)} spent")
     told += [f"at most {span(p.seconds_left)} left"] if p.seconds_left is not None else []

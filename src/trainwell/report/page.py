@@ -17,7 +17,7 @@ from trainwell.report.fit import courses, judge_fit
 from trainwell.report.records import Records, read_records
 from trainwell.report.sections import SECTIONS, Teller
 from trainwell.report.verdict import GUESS, Standing, headline, how_good, standing, what_was_trained
-from trainwell.report.words import capital, counted, listed, metric_name, model_name, number, percent, seconds
+from trainwell.report.words import capital, counted, listed, metric_name, model_title, number, percent, seconds
 
 REPORT = "report.html"
 DAMAGED = (ArithmeticError, AttributeError, InputError, LookupError, TypeError, ValueError, pl.exceptions.PolarsError)
@@ -30,7 +30,7 @@ class Verdict:
     headline: str
     tone: Tone
     tiles: tuple[Tile, ...]
-    sentences: tuple[str, ...]
+    paragraphs: tuple[str, ...]
     next_steps: tuple[str, ...]
 
 
@@ -66,9 +66,11 @@ def verdict(records: Records) -> Verdict:
     try:
         s, fit = standing(records), judge_fit(records, courses(records))
         words, tone = headline(records, s)
-        sentences = [what_was_trained(records), *([] if s is None else how_good(records, s)), _fit_told(fit.sentence, s), _found(records)]
+        judged = "" if s is None else " ".join(how_good(records, s))
+        course = " ".join(text for text in ("" if s is None else fit.sentence, _found(records)) if text)
+        paragraphs = [what_was_trained(records), judged, course]
         steps = advice(records, s, fit)
-        return Verdict(words, _tone(tone), _tiles(records, s), tuple(text for text in sentences if text), steps)
+        return Verdict(words, _tone(tone), _tiles(records, s), tuple(text for text in paragraphs if text), steps)
     except DAMAGED as fault:
         text = f"This run's record is damaged or of another version ({_named(fault)}), so it cannot be judged."
         return Verdict(text, "bad", (), (), ("Train again, or make the report with the version that wrote the run.",))
@@ -77,10 +79,6 @@ def verdict(records: Records) -> Verdict:
 def _tone(name: str) -> Tone:
     tones: dict[str, Tone] = {"good": "good", "warn": "warn", "bad": "bad"}
     return tones.get(name, "plain")
-
-
-def _fit_told(sentence: str, s: Standing | None) -> str:
-    return sentence if s is not None else ""
 
 
 def _found(records: Records) -> str:
@@ -96,11 +94,19 @@ def _found(records: Records) -> str:
 def _tiles(records: Records, s: Standing | None) -> tuple[Tile, ...]:
     if s is None:
         return ()
-    note = f"95{chr(0x202F)}% interval ± {percent(s.doubt)}" if s.doubt == s.doubt else f"{number(s.rows)} rows" if s.rows else ""
+    note = (
+        f"95{chr(0x202F)}% interval ± {percent(s.doubt)}"
+        if s.doubt == s.doubt
+        else f"{number(s.rows)} rows"
+        if s.rows
+        else ""
+    )
     tiles = [Tile(s.told(s.value), f"{capital(s.part)} {metric_name(s.metric)}", note)]
     if s.best_rival:
         words = {"ahead": "beaten", "level": "level", "behind": "not beaten"}[s.against(s.best_rival)]
-        tiles.append(Tile(s.told(s.others[s.best_rival]), capital(model_name(s.best_rival)), f"best baseline, {words}"))
+        tiles.append(
+            Tile(s.told(s.others[s.best_rival]), capital(model_title(s.best_rival)), f"best baseline, {words}")
+        )
     if GUESS in s.others:
         tiles.append(Tile(s.told(s.others[GUESS]), "Guessing", "without looking at the inputs"))
     spent, trials = (records.result.get("seconds") or {}).get("total"), records.result.get("trials") or 0
@@ -122,7 +128,11 @@ def tell(records: Records, sections: dict[str, Teller] = SECTIONS) -> tuple[list
             absent.append(title)
         else:
             told.append(section)
-    nothing = [f"This run has nothing to show of: {listed([name[0].lower() + name[1:] for name in absent])}."] if absent else []
+    nothing = (
+        [f"This run has nothing to show of: {listed([name[0].lower() + name[1:] for name in absent])}."]
+        if absent
+        else []
+    )
     return told, [*records.missing, *nothing]
 
 

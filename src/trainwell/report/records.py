@@ -41,7 +41,9 @@ class Records:
     @property
     def targets(self) -> list[str]:
         """Names of the columns that are predicted."""
-        return [str(name) for name in self.result.get("targets") or self.evidence("data").get("targets") or ["the target"]]
+        return [
+            str(name) for name in self.result.get("targets") or self.evidence("data").get("targets") or ["the target"]
+        ]
 
     @property
     def metric(self) -> str:
@@ -76,7 +78,12 @@ def read_records(run_dir: Path) -> Records:
     if not run_dir.is_dir():
         raise RunError(f"There is no run directory '{run_dir}'; give the folder that 'trainwell fit' printed.")
     result, missing = read_json(run_dir / "result.json"), []
-    readers = {"plan.yaml": Plan.from_yaml, "findings.jsonl": read_findings, "vitals.parquet": _vitals, "trials.parquet": pl.read_parquet}
+    readers = {
+        "plan.yaml": Plan.from_yaml,
+        "findings.jsonl": read_findings,
+        "vitals.parquet": _vitals,
+        "trials.parquet": pl.read_parquet,
+    }
     parts: dict[str, Any] = {}
     for file, read in readers.items():
         try:

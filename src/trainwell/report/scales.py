@@ -75,7 +75,7 @@ def _linear(axis: Axis, values: list[float]) -> Scale:
     room = ROOM * (high - low) or abs(high) * ROOM or 0.5
     start = low - room if axis.low is None else axis.low
     end = high + room if axis.high is None else axis.high
-    if low >= 0 > start:
+    if axis.low is None and low >= 0 > start:
         start = 0.0
     if end <= start:
         end = start + 1.0
@@ -120,7 +120,11 @@ def log_ticks(low: float, high: float) -> list[tuple[float, str]]:
             return [(v, _log_text(v)) for v in values]
         low, high = min(low, math.log10(values[0]) if values else low), high
         step = round_step((10**high - 10**low) / 4)
-        return [(i * step, tick_text(i * step, step)) for i in range(math.ceil(10**low / step), math.floor(10**high / step) + 1) if i]
+        return [
+            (i * step, tick_text(i * step, step))
+            for i in range(math.ceil(10**low / step), math.floor(10**high / step) + 1)
+            if i
+        ]
     skip = math.ceil(len(decades) / 7)
     inside = [d for d in decades if low - 1e-9 <= d <= high + 1e-9 and d % skip == 0]
     return [(10.0**d, _log_text(10.0**d)) for d in inside]

@@ -134,9 +134,14 @@ def what_was_trained(records: Records) -> str:
     what = counted(members, "dense network", numerals=True)
     if plan is not None:
         n = plan.network
-        size = f"{counted(n.depth, 'hidden layer', numerals=True)} of {n.width} {n.activation} units" if n.depth else "no hidden layer"
+        size = (
+            f"{counted(n.depth, 'hidden layer', numerals=True)} of {n.width} {n.activation} units"
+            if n.depth
+            else "no hidden layer"
+        )
+        each = " each" if members > 1 else ""
         weights = final.get("parameters") or data.get("parameters")
-        what += f" ({size}{f', {number(weights)} weights each' if weights else ''})"
+        what += f" ({size}{f', {number(weights)} weights{each}' if weights else ''})"
     text = f"{capital(what)} {'was' if members == 1 else 'were'} trained to predict {listed([code(t) for t in records.targets[:5]])}"
     used = [c for c in data.get("columns") or () if c.get("used", True)]
     if used:
@@ -151,7 +156,11 @@ def what_was_trained(records: Records) -> str:
 def how_good(records: Records, s: Standing) -> list[str]:
     """The figures in plain sentences: on the test part, against guessing, against the best baseline, against the validation."""
     seen = f"{number(s.rows)} " if s.rows else ""
-    where = f"On {seen}test rows that nothing was chosen by" if s.part == "test" else f"On {seen}validation rows (no test part was kept, so this is optimistic)"
+    where = (
+        f"On {seen}test rows that nothing was chosen by"
+        if s.part == "test"
+        else f"On {seen}validation rows (no test part was kept, so this is optimistic)"
+    )
     range_ = f" (95{chr(0x202F)}% interval ± {percent(s.doubt)})" if _known(s.doubt) and s.part == "test" else ""
     sentences = [f"{where}, {metric_name(s.metric)} is {s.told(s.value)}{range_}."]
     if GUESS in s.others:

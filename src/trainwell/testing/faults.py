@@ -12,7 +12,7 @@ import numpy as np
 
 from trainwell.base import Registry
 from trainwell.base.streams import stream
-from trainwell.testing.plain import Setting
+from trainwell.testing.settings import Setting
 
 Edits = dict[str, Any]
 Planter = Callable[[str], Iterator[Setting]]  # data set → settings

@@ -4,74 +4,22 @@
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from math import log
-from typing import Any
 
 import numpy as np
 import torch
-from sklearn import datasets
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainwell.base import Outcome, Registry
-from trainwell.diagnosis.case import Case
+from trainwell.base import Outcome
+from trainwell.diagnosis import Case
 from trainwell.engine.moment import Evaluation, LayerView, Moment
 from trainwell.engine.record import Record
 from trainwell.ingredients import ACTIVATIONS, INITIALISERS, initialiser_for, schedule_factor
 from trainwell.plan import Plan
+from trainwell.testing.settings import Rows, Setting, chance, prepared, scale_of
 from trainwell.vitals import observe, sampling
 
 SAMPLE_EVERY = 10  # steps between two looks at the layers
-
-
-@dataclass(frozen=True)
-class Setting:
-    """A training to be judged: how it is done, and what was planted in it (nothing, when it is healthy).
-
-    Attributes:
-        data: a name of `DATA_SETS`.
-        edits: of the standard plan, by path.
-        planted: the kind of the fault, or None.
-        also: kinds that are as true of it (causes, consequences): a finding of these is not a false alarm.
-        input_factor, input_shift: x ← factor·x + shift, after standardising.
-        hidden_bias: the first value of all hidden biases.
-        output_gain: factor on the first weights of the output.
-        train_rows: use this many training rows only.
-        label_noise: this share of the training rows gets the target of another row.
-        keep_best: restore the weights of the best evaluation at the end, as our engine does.
-    """
-
-    name: str
-    data: str
-    edits: dict[str, Any] = field(default_factory=dict)
-    planted: str | None = None
-    also: tuple[str, ...] = ()
-    input_factor: float = 1.0
-    input_shift: float = 0.0
-    hidden_bias: float = 0.0
-    output_gain: float = 1.0
-    train_rows: int | None = None
-    label_noise: float = 0.0
-    keep_best: bool = True
-
-    @property
-    def plan(self) -> Plan:
-        """The plan of this training."""
-        standard = {"training.epochs": 30, "training.batch_size": 32, "network.width": 32, "schedule.name": "constant"}
-        return Plan().edited({**standard, **self.edits}, by="user", why="setting")
-
-
-@dataclass(frozen=True)
-class Rows:
-    """x (N, D), y (N,) class numbers or (N, 1) numbers, of the training and the validation part."""
-
-    x: Tensor
-    y: Tensor
-    validation_x: Tensor
-    validation_y: Tensor
-    task: str
-    outputs: int
 
 
 def train_plainly(setting: Setting, seed: int) -> Case:
@@ -97,7 +45,10 @@ def train_plainly(setting: Setting, seed: int) -> Case:
 
 
 class Network(nn.Module):
-    """Linear → norm → φ → dropout, `depth` times, and a linear output; `signals` holds what each layer handed on, `slopes` its gradient."""
+    """Linear → norm → φ → dropout, `depth` times, and a linear output.
+
+    `signals` holds what each layer handed on, `slopes` the gradient of its weights.
+    """
 
     def __init__(self, plan: Plan, rows: Rows, setting: Setting) -> None:
         super().__init__()
@@ -153,10 +104,11 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
     size, n, wanted = plan.training.batch_size, len(rows.x), sampling(SAMPLE_EVERY)
     per_epoch = updates_per_epoch(plan, n)
     total, best = plan.training.epochs * per_epoch, torch.tensor(torch.inf)
+    order = torch.arange(n)
     for step in range(1, total + 1):
         if (step - 1) % per_epoch == 0:
             order = torch.randperm(n)
-        part = order[(step - 1) % per_epoch * size :][:size]  # pyright: ignore[reportPossiblyUnbound]
+        part = order[(step - 1) % per_epoch * size :][:size]
         before = [weight.detach().clone() for weight in network.weights] if wanted(step) else []
         rate = (
             plan.optimizer.learning_rate
@@ -188,7 +140,7 @@ def update(
     optimizer.zero_grad()
     loss = loss_of(network(x), y, task, plan.loss.label_smoothing)
     loss.backward()
-    network.slopes = [linear.weight.new_tensor(linear.weight.grad) for linear in network.linears]
+    network.slopes = [w.grad.detach().clone() for w in network.weights if w.grad is not None]
     if plan.regularisation.clip_norm is not None:
         nn.utils.clip_grad_norm_(network.parameters(), plan.regularisation.clip_norm)
     optimizer.step()
@@ -197,7 +149,8 @@ def update(
 
 def views(network: Network, before: list[Tensor]) -> list[LayerView]:
     """The layers as a population of one member shows them."""
-    parts = zip(network.names, network.activations, network.weights, network.seen, before, network.signals, strict=True)  # pyright: ignore
+    n = network
+    parts = zip(n.names, n.activations, n.weights, n.slopes, before, n.signals, strict=True)
     return [LayerView(name, φ, w.detach()[None], g[None], b[None], a[None]) for name, φ, w, g, b, a in parts]
 
 
@@ -251,68 +204,3 @@ def ended(record: Record, plan: Plan, moment: Moment) -> Outcome | None:
     if len(steps) - 1 - best >= plan.training.patience:
         return Outcome("stopped-early", moment.step, best_step)
     return Outcome("finished", moment.step, best_step) if moment.epoch >= plan.training.epochs else None
-
-
-def chance(rows: Rows) -> float:
-    """Loss of the best constant prediction."""
-    if rows.task == "regression":
-        return float(rows.y.var(correction=0))
-    shares = np.bincount(rows.y.numpy()) / len(rows.y)
-    return float(-sum(p * log(p) for p in shares if p > 0))
-
-
-def scale_of(x: Tensor) -> dict[str, float]:
-    """The scale of the inputs that the network is fed."""
-    std = x.std(0, correction=0)
-    return {
-        "largest_mean": float(x.mean(0).abs().max()),
-        "largest_std": float(std.max()),
-        "smallest_std": float(std.min()),
-    }
-
-
-def prepared(setting: Setting, seed: int) -> Rows:
-    """Load, split 3 : 1, standardise by the training part, then scale the inputs as the setting says."""
-    x, y, task = DATA_SETS[setting.data]()
-    draw = np.random.default_rng(seed)
-    order = draw.permutation(len(x))
-    held, kept = order[: len(x) // 4], order[len(x) // 4 :][: setting.train_rows]
-    mean, std = x[kept].mean(0), x[kept].std(0)
-    x = (x - mean) / np.where(std > 0, std, 1.0) * setting.input_factor + setting.input_shift
-    y = (
-        ((y - y[kept].mean()) / y[kept].std()).reshape(-1, 1).astype(np.float32)
-        if task == "regression"
-        else y.astype(np.int64)
-    )
-    noisy = kept[: round(setting.label_noise * len(kept))]
-    y[noisy] = y[draw.permutation(noisy)]
-    outputs = int(y.max()) + 1 if task == "multiclass" else 1
-    parts = (x[kept].astype(np.float32), y[kept], x[held].astype(np.float32), y[held])
-    return Rows(*(torch.from_numpy(np.ascontiguousarray(part)) for part in parts), task=task, outputs=outputs)
-
-
-Arrays = tuple[np.ndarray, np.ndarray, str]
-
-
-def bundled(load: Callable[..., Any], task: str) -> Callable[[], Arrays]:
-    """A data set of scikit-learn's."""
-    return lambda: (*load(return_X_y=True), task)
-
-
-DATA_SETS: Registry[Callable[[], Arrays]] = Registry(
-    "data set",
-    {
-        "iris": bundled(datasets.load_iris, "multiclass"),
-        "wine": bundled(datasets.load_wine, "multiclass"),
-        "digits": bundled(datasets.load_digits, "multiclass"),
-        "breast_cancer": bundled(datasets.load_breast_cancer, "binary"),
-        "diabetes": bundled(datasets.load_diabetes, "regression"),
-        "moons": lambda: (*datasets.make_moons(500, noise=0.2, random_state=0), "binary"),
-        "circles": lambda: (*datasets.make_circles(500, noise=0.1, factor=0.5, random_state=0), "binary"),
-        "friedman": lambda: (*datasets.make_friedman1(600, noise=1.0, random_state=0), "regression"),
-        "classes": lambda: (
-            *datasets.make_classification(800, 20, n_informative=8, n_classes=4, flip_y=0.05, random_state=0),
-            "multiclass",
-        ),
-    },
-)

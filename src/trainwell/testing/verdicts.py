@@ -20,7 +20,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 
 from trainwell.diagnosis import Case, diagnose
 from trainwell.testing.faults import healthy, planted
-from trainwell.testing.plain import Setting, prepared, train_plainly
+from trainwell.testing.plain import train_plainly
+from trainwell.testing.settings import Setting, prepared
 
 TUNED_ON = ("iris", "breast_cancer", "diabetes", "moons")
 """Data sets on which the thresholds of the rules were set, with seeds below 100."""

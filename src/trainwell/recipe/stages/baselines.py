@@ -17,7 +17,7 @@ from trainwell.recipe.stages.result import Result
 from trainwell.recipe.stages.testing import test_rows
 from trainwell.recipe.workshop import Workshop
 
-ROWS_A_SECOND = 2_000  # rows that boosting fits in about 1 % of the budget; more are left out and that is said
+ROWS_A_SECOND = 1_500  # rows that boosting fits in about 1 % of the budget; more are left out and that is said
 NUMBERS_A_SECOND = 60_000
 
 

@@ -17,7 +17,6 @@ from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop, as_probabilities
 from trainwell.vitals import observe, sampling
 
-UNTIL = 0.93  # share of the budget used up when training ends
 SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
 OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
 EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
@@ -51,7 +50,7 @@ def _design(ws: Workshop) -> dict[str, Any]:
     wanted, epochs = plan.ensemble.members, plan.training.epochs
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:
         wanted = max(wanted, 3 * ws.folds)
-    seconds = max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
+    seconds = max(0.0, ws.training_ends * ws.clock.budget - ws.clock.spent)
     blueprint = ws.material(plan).blueprint(plan)
     steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
     fixed_epochs = "training.epochs" in ws.fixed
@@ -102,7 +101,7 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
         if moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0:
             observe(moment, record)
         if moment.evaluation is not None:
-            ws.note_best(float(course.best.metric.max()))
+            ws.note_best(float(course.best.metric.mean()))
             text = f"{len(moment.members)} networks at once, epoch {moment.epoch:.0f} of {course.epochs}"
             ws.progress(moment.step / course.total_steps, text)
             if ws.clock.spent - saved_at > SAVE_EVERY:
@@ -111,7 +110,7 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
                 ws.journal.note("elapsed", ws.clock.spent)
                 saved_at = ws.clock.spent
         reached = bool(torch.isfinite(course.best.loss).any())
-        if ws.clock.interrupted or (reached and ws.clock.over(UNTIL)):
+        if ws.clock.interrupted or (reached and ws.clock.over(ws.training_ends)):
             break
     if course.running:
         course.end(course.population.members.tolist(), "interrupted" if ws.clock.interrupted else "out-of-time")

@@ -11,7 +11,8 @@ from trainwell.recipe.workshop import Row, Workshop
 
 RATES = tuple(float(r) for r in np.logspace(-5, 0, 16))
 STEPS = 100
-LARGEST_SHARE = 0.10  # of the budget
+FEWEST_STEPS = 8
+LARGEST_SHARE = 0.08  # of the budget
 TOO_SLOW = 0.1  # a rate that wins less than this share of the best one's gain is too low (row B5)
 
 
@@ -28,14 +29,15 @@ def range_rates(ws: Workshop) -> Result:
         ]
     )
     start = float(judge(course.population, course.feed.samples, course.probe, course.groups)[0][0])
-    steps = ws.journal.remember("rate-range.steps", lambda: _steps(ws, course))
-    began, seen = time.monotonic(), course.population.step
+    steps, began = min(STEPS, course.total_steps), time.monotonic()
     for moment in train(course, until=steps):
+        spent = time.monotonic() - began
+        late = moment.step >= FEWEST_STEPS and spent > LARGEST_SHARE * ws.clock.budget
         if moment.step % 10 == 0:
             ws.progress(moment.step / steps, f"{len(RATES)} rates at once, step {moment.step} of {steps}")
-        if ws.clock.interrupted:
+        if late or ws.clock.interrupted:
             break
-    _measure(ws, course, time.monotonic() - began, course.population.step - seen)
+    _measure(ws, course, time.monotonic() - began, course.population.step)
     losses = [float(loss) if np.isfinite(loss) else None for loss in course.best.loss.tolist()]
     final = _final_losses(course)
     low, high, suggested = interval(final, start)
@@ -45,7 +47,7 @@ def range_rates(ws: Workshop) -> Result:
         "best_losses": losses,
         "loss_at_start": start,
         "chance": chance_loss(ws),
-        "steps": steps,
+        "steps": course.population.step,
         "low": low,
         "high": high,
         "suggested": suggested,
@@ -81,15 +83,6 @@ def _final_losses(course: Course) -> list[float]:
         for member, loss in zip(course.population.members.tolist(), losses.tolist(), strict=True):
             final[member] = loss if np.isfinite(loss) else float("inf")
     return final
-
-
-def _steps(ws: Workshop, course: Course) -> int:
-    """Steps that fit into this stage's share of the budget, by two measured ones."""
-    began = time.monotonic()
-    for _ in train(course, until=3):
-        pass
-    each = (time.monotonic() - began) / 3
-    return int(min(STEPS, course.total_steps, max(10, LARGEST_SHARE * ws.clock.budget / each)))
 
 
 def _measure(ws: Workshop, course: Course, seconds: float, steps: int) -> None:

@@ -124,8 +124,7 @@ def _run(ws: Workshop, entries: list[Entry], rungs: Sequence[Rung]) -> None:
     for number, moment in halve(entries, rungs, monitor=ws.monitor, stop=lambda: ws.clock.over(UNTIL)):
         done += len(moment.members)
         if moment.evaluation is not None:
-            best = max(float(c.best.metric.max()) for c in courses.values())
-            ws.note_best(best)
+            ws.note_best(max(float(e.course.best.metric[e.members].mean()) for e in entries))
             text = f"{len(entries)} trials, round {number + 1} of {len(rungs)}, {len(moment.members)} networks at once"
             ws.progress(done / work, text)
 

@@ -11,12 +11,12 @@ from trainwell.report.records import Records
 from trainwell.report.sections.checks import checks
 from trainwell.report.sections.curves import curves
 from trainwell.report.sections.data import data
+from trainwell.report.sections.details import details
 from trainwell.report.sections.environment import environment
 from trainwell.report.sections.findings import findings
 from trainwell.report.sections.layers import layers
 from trainwell.report.sections.plan import plan
 from trainwell.report.sections.scores import scores
-from trainwell.report.sections.details import details
 from trainwell.report.sections.trials import trials
 
 Teller = Callable[[Records], Section | None]

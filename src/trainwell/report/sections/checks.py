@@ -10,12 +10,13 @@ from trainwell.report.records import Records
 from trainwell.report.scales import Axis
 from trainwell.report.words import (
     STAGES,
+    capital,
     counted,
     is_number,
     metric_name,
-    model_name,
+    model_title,
     number,
-    percent,
+    score,
     stage_name,
 )
 
@@ -71,15 +72,25 @@ def _data(e: Evidence) -> str:
     columns = e.get("columns") or []
     used = sum(bool(c.get("used", True)) for c in columns)
     parts = f"{counted(e['rows'], 'row')}, {used} of {counted(len(columns), 'column')} used"
-    split = f"{number(e.get('train'))} for training, {number(e.get('validation'))} for validation, {number(e.get('test'))} for the test"
-    folds = f", in {counted(e['folds'], 'fold', numerals=True)}" if e.get("folds") else ""
-    return f"{parts}; {split}{folds}"
+    return f"{parts}; {split_told(e)}"
+
+
+def split_told(e: Evidence) -> str:
+    """How many rows each part has, as a phrase."""
+    train, validation, test = (e.get(part) for part in ("train", "validation", "test"))
+    told = f"{number(train)} for training, {number(validation)} for validation, {number(test)} for the test"
+    if e.get("folds") and is_number(train) and is_number(validation):
+        both = (
+            f"{number(train + validation)} for training and validation in {counted(e['folds'], 'fold', numerals=True)}"
+        )
+        told = f"{both}, {number(test)} for the test"
+    return told
 
 
 def _baselines(e: Evidence) -> str:
     metric, scores = e.get("metric", ""), e.get("scores") or {}
-    told = [f"{model_name(name)} {number((v or {}).get(metric), keep_zeros=True)}" for name, v in scores.items()]
-    return f"{metric_name(metric)}: {', '.join(told)}".capitalize() if told and metric.islower() else ", ".join(told)
+    told = [f"{model_title(name)} {score(metric, (v or {}).get(metric))}" for name, v in scores.items()]
+    return f"{capital(metric_name(metric))}: {', '.join(told)}" if told else ""
 
 
 def _initial(e: Evidence) -> str:
@@ -91,7 +102,9 @@ def _initial(e: Evidence) -> str:
 
 
 def _gradient(e: Evidence) -> str:
-    median = f", in the median {number(e['median_relative_error'], 2)}" if is_number(e.get("median_relative_error")) else ""
+    median = (
+        f", in the median {number(e['median_relative_error'], 2)}" if is_number(e.get("median_relative_error")) else ""
+    )
     return (
         f"Analytic and numerical gradient of {counted(e['coordinates'], 'weight')} differ by at most "
         f"{number(e['worst_relative_error'], 2)} relatively{median} (allowed {number(e['tolerance'], 2)})"
@@ -133,25 +146,37 @@ def _final(e: Evidence) -> str:
 
 
 def _test(e: Evidence) -> str:
-    told = [f"{metric_name(n)} {number(v, keep_zeros=True)}" for n, v in (e.get("metrics") or {}).items()]
-    return f"{', '.join(told)} on {counted(e['rows'], 'row')}" if told else ""
+    told = [f"{metric_name(n)} {score(n, v)}" for n, v in (e.get("metrics") or {}).items()]
+    return capital(f"{', '.join(told)} on {counted(e['rows'], 'row')}") if told else ""
 
 
 def _overfit_figure(e: Evidence) -> Figure | None:
     curve = [(x, y) for x, y in e.get("curve") or () if is_number(x) and is_number(y)]
-    if len(curve) < 2:
+    if not curve:
         return None
+    if is_number(e.get("loss_first")) and curve[0][0] > 0:
+        curve.insert(0, (0, e["loss_first"]))
     x, y = zip(*curve, strict=True)
-    bands = [Band(level=e["threshold"], text="by heart")] if is_number(e.get("threshold")) and e["threshold"] > 0 else []
+    bands = (
+        [Band(level=e["threshold"], text="by heart")] if is_number(e.get("threshold")) and e["threshold"] > 0 else []
+    )
     log = min(y) > 0 and max(y) / min(y) > 8
     drawing = line_chart(
-        [Curve(x, y)], Axis("step"), Axis("loss", log=log), label="Loss on the tiny batch", bands=bands, width=340, height=190
+        [Curve(x, y)],
+        Axis("step"),
+        Axis("loss", log=log),
+        label="Loss on the tiny batch",
+        bands=bands,
+        width=340,
+        height=180,
     )
     return Figure(drawing)
 
 
 def _rates_figure(e: Evidence) -> Figure | None:
-    pairs = [(r, v) for r, v in zip(e.get("rates") or (), e.get("losses") or (), strict=False) if is_number(r) and r > 0]
+    pairs = [
+        (r, v) for r, v in zip(e.get("rates") or (), e.get("losses") or (), strict=False) if is_number(r) and r > 0
+    ]
     finite = [(r, v) for r, v in pairs if is_number(v)]
     if len(finite) < 2:
         return None
@@ -160,9 +185,17 @@ def _rates_figure(e: Evidence) -> Figure | None:
     x, y = zip(*finite, strict=True)
     gone = [(r, math.inf) for r, v in pairs if not is_number(v)]
     lost = [Dots([r for r, _ in gone], [top] * len(gone), "diverged", "bad", "cross")] if gone else []
-    bands = [Band(low=e["low"], high=e["high"], text="searched")] if is_number(e.get("low")) and is_number(e.get("high")) else []
+    bands = (
+        [Band(low=e["low"], high=e["high"], text="useful")]
+        if is_number(e.get("low")) and is_number(e.get("high"))
+        else []
+    )
     bands.append(Band(level=start, text="untrained"))
-    suggested = [Dots([e["suggested"]], [_near(finite, e["suggested"])], "suggested", "c1")] if is_number(e.get("suggested")) else []
+    suggested = (
+        [Dots([e["suggested"]], [_near(finite, e["suggested"])], "suggested", "c1")]
+        if is_number(e.get("suggested"))
+        else []
+    )
     drawing = line_chart(
         [Curve(x, y)],
         Axis("learning rate", log=True),
@@ -171,7 +204,7 @@ def _rates_figure(e: Evidence) -> Figure | None:
         dots=[Dots(x, y, size=2.4), *suggested, *lost],
         bands=bands,
         width=340,
-        height=210,
+        height=190,
     )
     return Figure(drawing)
 
@@ -196,4 +229,7 @@ LINES: dict[str, Line] = {
     "final": _final,
     "test": _test,
 }
-FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {"overfit-batch": _overfit_figure, "rate-range": _rates_figure}
+FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {
+    "overfit-batch": _overfit_figure,
+    "rate-range": _rates_figure,
+}

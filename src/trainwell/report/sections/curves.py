@@ -21,7 +21,7 @@ def curves(records: Records) -> Section | None:
         return None
     fit: Fit = judge_fit(records, found)
     across = Axis("epoch" if steps_per_epoch(records) else "update", low=0.0)
-    together = [_losses(records, found, across), *_metric(records, found, across), *_rate(records, across)]
+    together = [_losses(records, found, across), *_metric(records, found, across)]
     blocks = [Prose(fit.sentence, TONES[fit.kind]), Gallery(tuple(together))]
     if 1 < len(found) <= MOST:
         blocks.append(Gallery(tuple(_single(c, found, across) for c in found), "Each network by itself"))
@@ -45,7 +45,9 @@ def _losses(records: Records, found: list[Course], across: Axis) -> Figure:
         Curve(median.at, median.train, "training, median" if many else "training", "c1", dashed=True),
         Curve(median.at, median.validation, "validation, median" if many else "validation", "c0"),
     ]
-    best = Dots([c.at[c.best] for c in found], [c.validation[c.best] for c in found], "best epoch", "ink", "ring", _hints(found))
+    best = Dots(
+        [c.at[c.best] for c in found], [c.validation[c.best] for c in found], "best epoch", "ink", "ring", _hints(found)
+    )
     chance = records.evidence("initial-loss").get("chance")
     y = _upright(found, "loss")
     top = y.high or 0.0
@@ -55,7 +57,9 @@ def _losses(records: Records, found: list[Course], across: Axis) -> Figure:
 
 
 def _hints(found: list[Course]) -> tuple[str, ...]:
-    return tuple(f"network {c.member}: {number(float(c.validation[c.best]))} at {number(float(c.at[c.best]), 3)}" for c in found)
+    return tuple(
+        f"network {c.member}: {number(float(c.validation[c.best]))} at {number(float(c.at[c.best]), 3)}" for c in found
+    )
 
 
 def _median_course(found: list[Course]) -> Course:
@@ -87,21 +91,10 @@ def _metric(records: Records, found: list[Course], across: Axis) -> list[Figure]
     values = values[np.isfinite(values)]
     worst = float(np.quantile(values, 0.02))  # the first evaluations may be far below all others
     best = Dots([c.at[c.best] for c in found], [c.metric[c.best] for c in found], "", "ink", "ring", size=2.8)
-    drawing = line_chart(lines, across, Axis(name, low=worst, high=None), label=f"Validation {name} by epoch", dots=[best])
+    drawing = line_chart(
+        lines, across, Axis(name, low=worst, high=None), label=f"Validation {name} by epoch", dots=[best]
+    )
     return [Figure(drawing, f"Validation {name}, higher is better.")]
-
-
-def _rate(records: Records, across: Axis) -> list[Figure]:
-    members = records.vitals.members()
-    per_epoch = steps_per_epoch(records) or 1
-    series = [records.vitals.series("learning_rate", member=m) for m in members]
-    series = [s for s in series if len(s[0]) > 1]
-    if not series:
-        return []
-    lines = [Curve(steps / per_epoch, rates, colour="c2", faint=len(series) > 1) for steps, rates in series]
-    lines.append(Curve(series[0][0] / per_epoch, series[0][1], "learning rate", "c2"))
-    drawing = line_chart(lines, across, Axis("learning rate", low=0.0), label="Learning rate by epoch")
-    return [Figure(drawing, "The learning rate over the training.")]
 
 
 def _single(c: Course, found: list[Course], across: Axis) -> Figure:
@@ -110,5 +103,4 @@ def _single(c: Course, found: list[Course], across: Axis) -> Figure:
     longest = max(float(each.at[-1]) for each in found)
     x, y = Axis(low=0.0, high=longest), _upright(found)
     drawing = line_chart(lines, x, y, label=f"Loss of network {c.member}", dots=[best], width=220, height=140)
-    value = f"network {c.member}: best {number(float(c.validation[c.best]))} at epoch {number(float(c.at[c.best]), 3)}"
-    return Figure(drawing, value if across.label == "epoch" else value.replace("epoch", "update"), "small")
+    return Figure(drawing, f"Network {c.member}, best at {across.label} {number(float(c.at[c.best]), 3)}", "small")

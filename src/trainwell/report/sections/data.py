@@ -6,7 +6,8 @@ from typing import Any
 from trainwell.report.blocks import Block, Cell, Figure, Gallery, Head, Pairs, Points, Section, Table, row
 from trainwell.report.figures import bars
 from trainwell.report.records import Records
-from trainwell.report.words import counted, is_number, listed, number, percent, shortened
+from trainwell.report.sections.checks import split_told
+from trainwell.report.words import counted, is_number, number, percent, shortened
 
 MOST_COLUMNS = 200  # rows of the table; the others are named by their count
 MOST_CLASSES = 20
@@ -31,9 +32,7 @@ def _pairs(records: Records, e: Mapping[str, Any]) -> list[tuple[str, str]]:
     source = records.result.get("source")
     pairs = [("Source", str(source))] if source else []
     pairs.append(("Rows", number(e.get("rows"))))
-    parts = [f"{number(e[part])} {part}" for part in ("train", "validation", "test") if is_number(e.get(part))]
-    folds = f" ({counted(e['folds'], 'fold')}, each row judges once)" if e.get("folds") else ""
-    pairs.append(("Split", listed(parts) + folds))
+    pairs.append(("Split", split_told(e)))
     pairs.append(("Task", f"{e.get('task', '–')}{f': {why}' if (why := e.get('why_task')) else ''}"))
     if is_number(e.get("inputs")):
         embedded = f" and {counted(len(e['embeddings']), 'embedding')}" if e.get("embeddings") else ""
@@ -50,13 +49,27 @@ def _classes(e: Mapping[str, Any]) -> Figure | None:
         return None
     shown = sorted(classes, key=lambda name: -classes[name])[:MOST_CLASSES]
     texts = [f"{number(classes[name])} ({percent(classes[name] / total)})" for name in shown]
-    drawing = bars(shown, [float(classes[n]) for n in shown], label="Rows of each class", texts=texts, colours=["other"] * len(shown))
+    drawing = bars(
+        shown,
+        [float(classes[n]) for n in shown],
+        label="Rows of each class",
+        texts=texts,
+        colours=["other"] * len(shown),
+    )
     more = f" The {MOST_CLASSES} most frequent of {len(classes)}." if len(classes) > len(shown) else ""
     return Figure(drawing, f"Rows of each class.{more}")
 
 
 def _table(columns: list[Mapping[str, Any]]) -> Table:
-    titles = (Head("Column"), Head("Kind"), Head("Used"), Head("Missing", True), Head("Distinct", True), Head("Values"), Head("Why this kind"))
+    titles = (
+        Head("Column"),
+        Head("Kind"),
+        Head("Used"),
+        Head("Missing", True),
+        Head("Distinct", True),
+        Head("Values"),
+        Head("Why this kind"),
+    )
     rows = tuple(_column(c) for c in columns[:MOST_COLUMNS])
     more = f"{len(columns) - MOST_COLUMNS} more columns are not listed." if len(columns) > MOST_COLUMNS else ""
     folded = f"The {counted(len(columns), 'column')}" if len(columns) > 40 else ""

@@ -12,6 +12,7 @@ from trainwell.report.words import code, counted, is_number, listed, number, per
 
 MOST_CLASSES = 12  # of a confusion matrix that can be read
 MISTAKES = 8
+THIRD = 290.0  # width of three drawings in a row
 
 
 def details(records: Records) -> Section | None:
@@ -33,23 +34,49 @@ def _classes(records: Records, e: Any) -> list[Block]:
             figures.append(_confusion(confusion, labels))
         blocks.append(_by_class(confusion, labels))
         blocks += _mistakes(confusion, labels)
-    figures += [f for f in (_roc(records, e), _reliability(records, e, labels)) if f is not None]
+    figures += [f for f in (_roc(e), _reliability(e, labels)) if f is not None]
     return [Gallery(tuple(figures)), *blocks] if figures else blocks
 
 
 def _confusion(confusion: Sequence[Sequence[int]], labels: list[str]) -> Figure:
     shares = [[n / (sum(line) or 1) for n in line] for line in confusion]
     texts = [[number(n) for n in line] for line in confusion]
-    drawing = heat_table(labels, labels, shares, texts, label="Confusion matrix", down="true", over="predicted")
-    return Figure(drawing, "**Confusion.** Rows of the test part by true class (down) and predicted class (across); the shade is the share of the true class.")
+    few = len(labels) <= 4
+    drawing = heat_table(
+        labels,
+        labels,
+        shares,
+        texts,
+        label="Confusion matrix",
+        down="true",
+        over="predicted",
+        width=THIRD if few else 460.0,
+    )
+    return Figure(
+        drawing,
+        "**Confusion.** Rows of the test part by true class (down) and predicted class (across); the shade is the share of the true class.",
+        "third" if few else "half",
+    )
 
 
 def _by_class(confusion: Sequence[Sequence[int]], labels: list[str]) -> Table:
     rows = []
     for i, label in enumerate(labels):
         true, predicted, hit = sum(confusion[i]), sum(line[i] for line in confusion), confusion[i][i]
-        rows.append(row(label, number(true), percent(hit / true if true else nan), percent(hit / predicted if predicted else nan)))
-    titles = (Head("Class"), Head("Rows", True), Head("Found", True, "recall"), Head("Right when named", True, "precision"))
+        rows.append(
+            row(
+                label,
+                number(true),
+                percent(hit / true if true else nan),
+                percent(hit / predicted if predicted else nan),
+            )
+        )
+    titles = (
+        Head("Class"),
+        Head("Rows", True),
+        Head("Found", True, "recall"),
+        Head("Right when named", True, "precision"),
+    )
     return Table(titles, tuple(rows), title="By class")
 
 
@@ -62,7 +89,7 @@ def _mistakes(confusion: Sequence[Sequence[int]], labels: list[str]) -> list[Blo
     return [Prose(f"The most frequent mistakes: {listed(told)}.")]
 
 
-def _roc(records: Records, e: Any) -> Figure | None:
+def _roc(e: Any) -> Figure | None:
     points = [(x, y) for x, y in e.get("roc") or () if is_number(x) and is_number(y)]
     if len(points) < 2:
         return None
@@ -70,12 +97,23 @@ def _roc(records: Records, e: Any) -> Figure | None:
     area = (e.get("metrics") or {}).get("roc_auc")
     chance = Curve([0, 1], [0, 1], "chance", "quiet", dashed=True)
     axis = ("false alarms", "found")
-    drawing = line_chart([chance, Curve(x, y, "the networks")], Axis(axis[0], low=0, high=1), Axis(axis[1], low=0, high=1), label="ROC curve")
-    told = f" Area {number(area)}: the chance that a row of the second class gets the higher probability of the two." if is_number(area) else ""
-    return Figure(drawing, f"**ROC.** What is found of the second class at each rate of false alarms.{told}")
+    drawing = line_chart(
+        [chance, Curve(x, y, "the networks")],
+        Axis(axis[0], low=0, high=1),
+        Axis(axis[1], low=0, high=1),
+        label="ROC curve",
+        width=THIRD,
+        height=THIRD * 0.86,
+    )
+    told = (
+        f" Area {number(area)}: the chance that a row of the second class gets the higher probability of the two."
+        if is_number(area)
+        else ""
+    )
+    return Figure(drawing, f"**ROC.** What is found of the second class at each rate of false alarms.{told}", "third")
 
 
-def _reliability(records: Records, e: Any, labels: list[str]) -> Figure | None:
+def _reliability(e: Any, labels: list[str]) -> Figure | None:
     points = [(p, o, n) for p, o, n in e.get("reliability") or () if is_number(p) and is_number(o)]
     if not points:
         return None
@@ -84,18 +122,25 @@ def _reliability(records: Records, e: Any, labels: list[str]) -> Figure | None:
     off = sum(n * abs(p - o) for p, o, n in points) / total if total else nan
     perfect = Curve([0, 1], [0, 1], "perfect", "quiet", dashed=True)
     hints = tuple(f"predicted {percent(p)}, observed {percent(o)}, {counted(n, 'row')}" for p, o, n in points)
+    sizes = tuple(2.0 + 4.0 * (n / max(rows)) ** 0.5 for n in rows)
     what = f"probability of {labels[1]}" if len(labels) == 2 else "probability of the predicted class"
     drawing = line_chart(
-        [perfect, Curve(predicted, observed)],
+        [perfect, Curve(predicted, observed, faint=True)],
         Axis(what, low=0, high=1),
         Axis("observed share", low=0, high=1),
         label="Reliability diagram",
-        dots=[Dots(predicted, observed, "the networks", "c0", hints=hints)],
+        dots=[Dots(predicted, observed, "the networks", "c0", hints=hints, sizes=sizes)],
+        width=THIRD,
+        height=THIRD * 0.86,
     )
     said = f" On average the probabilities are {number(100 * off, 2)} points off" if isfinite(off) else ""
     sure = sum(n * (p - o) for p, o, n in points) / total if total and len(labels) != 2 else 0.0
     lean = ", too sure" if sure > 0.02 else ", not sure enough" if sure < -0.02 else ""
-    return Figure(drawing, f"**Reliability.** Of the rows given a probability, how many were so; on the diagonal it can be taken at its word.{said}{lean}.")
+    return Figure(
+        drawing,
+        f"**Reliability.** Of the rows given a probability, how many were so; on the diagonal it can be taken at its word.{said}{lean}. Large dots: many rows.",
+        "third",
+    )
 
 
 def _numbers(records: Records, e: Any) -> list[Block]:
@@ -109,13 +154,42 @@ def _numbers(records: Records, e: Any) -> list[Block]:
     diagonal = Curve([low - room, high + room], [low - room, high + room], "perfect", "quiet")
     dots = Dots(true, predicted, "", "c0", size=2.4)
     name = records.targets[0]
-    first = scatter([dots], Axis(f"true {name}", **both), Axis(f"predicted {name}", **both), label="Predicted against true", curves=[diagonal], height=340)
+    first = scatter(
+        [dots],
+        Axis(f"true {name}", **both),
+        Axis(f"predicted {name}", **both),
+        label="Predicted against true",
+        curves=[diagonal],
+        height=340,
+    )
     error = [p - t for t, p in points]
-    zero = Curve([low, high], [0.0, 0.0], "no error", "quiet")
-    second = scatter([Dots(predicted, error, "", "c0", size=2.4)], Axis(f"predicted {name}"), Axis("predicted less true"), label="Errors", curves=[zero], height=340)
-    spread = [s for s in e.get("residual_std") or () if is_number(s)] if isinstance(e.get("residual_std"), list) else [e.get("residual_std")]
+    across = 0.04 * (max(predicted) - min(predicted)) or 0.5
+    sides = {"low": min(predicted) - across, "high": max(predicted) + across}
+    zero = Curve([sides["low"], sides["high"]], [0.0, 0.0], "no error", "quiet")
+    second = scatter(
+        [Dots(predicted, error, "", "c0", size=2.4)],
+        Axis(f"predicted {name}", **sides),
+        Axis("predicted less true"),
+        label="Errors",
+        curves=[zero],
+        height=340,
+    )
+    spread = (
+        [s for s in e.get("residual_std") or () if is_number(s)]
+        if isinstance(e.get("residual_std"), list)
+        else [e.get("residual_std")]
+    )
     told = f" Their standard deviation is {number(spread[0])}." if spread and is_number(spread[0]) else ""
-    shown = f" {number(len(points))} of {counted(e['rows'], 'row')} are drawn." if e.get("rows", 0) > len(points) else ""
-    figures = Figure(first, f"**Predicted against true.**{shown}"), Figure(second, f"**Errors.** A bend or a funnel here is something the networks missed.{told}")
-    only = [Prose(f"Drawn for the first of {len(records.targets)} targets, {code(name)}.", "muted")] if len(records.targets) > 1 else []
+    shown = (
+        f" {number(len(points))} of {counted(e['rows'], 'row')} are drawn." if e.get("rows", 0) > len(points) else ""
+    )
+    figures = (
+        Figure(first, f"**Predicted against true.**{shown}"),
+        Figure(second, f"**Errors.** A bend or a funnel here is something the networks missed.{told}"),
+    )
+    only = (
+        [Prose(f"Drawn for the first of {len(records.targets)} targets, {code(name)}.", "muted")]
+        if len(records.targets) > 1
+        else []
+    )
     return [Gallery(figures), *only]

@@ -14,7 +14,12 @@ def environment(records: Records) -> Section | None:
     total, budget = spent.pop(TOTAL, sum(spent.values())), records.result.get("budget")
     blocks: list[Block] = []
     if spent:
-        drawing = bars([stage_name(n) for n in spent], list(spent.values()), label="Seconds of each stage", texts=[seconds(v) for v in spent.values()])
+        drawing = bars(
+            [stage_name(n) for n in spent],
+            list(spent.values()),
+            label="Seconds of each stage",
+            texts=[seconds(v) for v in spent.values()],
+        )
         of = f" of a budget of {seconds(budget)} ({percent(total / budget)})" if is_number(budget) and budget else ""
         blocks.append(Gallery((Figure(drawing, f"{seconds(total)} in all{of}."),)))
     pairs = [("trainwell", str(records.result["version"]))] if records.result.get("version") else []

@@ -3,18 +3,32 @@
 from trainwell.diagnosis import RULES, SEVERITIES
 from trainwell.report.blocks import Findings, Prose, Section
 from trainwell.report.records import Records
-from trainwell.report.words import counted, listed, stage_name
+from trainwell.report.words import code, counted, listed, stage_name
 
 
 def findings(records: Records) -> Section:
     """Findings from grave to mild, each with its evidence and remedies."""
     if records.findings is None:
-        return Section("findings", "Findings", (Prose("No findings were recorded in this run, which does not mean that all is well.", "warn"),))
+        return Section(
+            "findings",
+            "Findings",
+            (Prose("No findings were recorded in this run, which does not mean that all is well.", "warn"),),
+        )
     told = sorted(records.findings, key=lambda f: -SEVERITIES.index(f.severity))
     checked = what_was_checked(records)
     if not told:
-        tone, text = ("good", "All is well: no rule found anything.") if checked else ("warn", "No findings, but nothing was checked either.")
-        return Section("findings", "Findings", (Prose(text, tone), Prose(checked, "muted")) if checked else (Prose(text, tone),), "none", tone)
+        tone, text = (
+            ("good", "All is well: no rule found anything.")
+            if checked
+            else ("warn", "No findings, but nothing was checked either.")
+        )
+        return Section(
+            "findings",
+            "Findings",
+            (Prose(text, tone), Prose(checked, "muted")) if checked else (Prose(text, tone),),
+            "none",
+            tone,
+        )
     grave = told[0].severity
     tone = {"info": "plain", "warning": "warn", "critical": "bad"}[grave]
     counts = [counted(n, name) for name in reversed(SEVERITIES) if (n := sum(f.severity == name for f in told))]
@@ -33,9 +47,19 @@ def what_was_checked(records: Records) -> str:
         layers = vitals.layers("gradient-norm", member=members[0])
         steps = len(vitals.series("gradient-norm", member=members[0], layer=layers[0])[0]) if layers else 0
         seen = f"{counted(evaluations, 'evaluation')} of {counted(len(members), 'network')}"
-        seen += f", gradients, updates and activations of {counted(len(layers), 'layer')} at {counted(steps, 'step')} each" if layers else ""
-        parts.append(f"The rules looked for {listed([kind.replace('-', ' ') for kind in RULES], last='or')}, in {seen}.")
-    passed = [stage_name(s["name"]).lower() for s in records.result.get("stages") or () if s.get("passed") is True and s["name"] in CHECKED]
+        seen += (
+            f", gradients, updates and activations of {counted(len(layers), 'layer')} at {counted(steps, 'step')} each"
+            if layers
+            else ""
+        )
+        parts.append(
+            f"The rules looked for {listed([code(kind) for kind in RULES], last='or')}, in {seen}."
+        )
+    passed = [
+        stage_name(s["name"]).lower()
+        for s in records.result.get("stages") or ()
+        if s.get("passed") is True and s["name"] in CHECKED
+    ]
     if passed:
         parts.append(f"Passed on the way: {listed(passed)}.")
     return " ".join(parts)

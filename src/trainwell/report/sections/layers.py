@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainwell.report.blocks import Figure, Gallery, Prose, Section
+from trainwell.report.canvas import Key, legend
 from trainwell.report.figures import Band, Curve, line_chart
 from trainwell.report.fit import steps_per_epoch
 from trainwell.report.records import Records
@@ -12,6 +13,7 @@ from trainwell.report.scales import Axis
 from trainwell.report.words import counted
 
 RAMP = 6  # colours of the ramp from input to output
+WIDTH, HEIGHT = 290.0, 190.0
 
 
 @dataclass(frozen=True)
@@ -27,13 +29,29 @@ class Vital:
 
 
 VITALS: dict[str, Vital] = {
-    "gradient-norm": Vital("Gradient norm", "Falling by orders of magnitude towards the input: it vanishes. Growing: it explodes.", log=True),
-    "update-ratio": Vital("Update to weight ratio", "About 1e-3 is usual; far above, a layer is thrown about; far below, it stands still.", True, 1e-3, "usual"),
+    "gradient-norm": Vital(
+        "Gradient norm",
+        "Falling by orders of magnitude towards the input: it vanishes. Growing: it explodes.",
+        log=True,
+    ),
+    "update-ratio": Vital(
+        "Update to weight ratio",
+        "About 1e-3 is usual; far above, a layer is thrown about; far below, it stands still.",
+        True,
+        1e-3,
+        "usual",
+    ),
     "dead-fraction": Vital("Dead units", "Share of units that are silent for every sample seen.", share=True),
-    "saturated-fraction": Vital("Saturated units", "Share of units stuck near a bound, where they hardly learn.", share=True),
-    "activation-std": Vital("Spread of the activations", "Shrinking or growing from layer to layer is a sign of ill-fitting first weights."),
+    "saturated-fraction": Vital(
+        "Saturated units", "Share of units stuck near a bound, where they hardly learn.", share=True
+    ),
+    "activation-std": Vital(
+        "Spread of the activations", "Shrinking or growing from layer to layer is a sign of ill-fitting first weights."
+    ),
     "activation-mean": Vital("Mean of the activations", "Far from 0 beside the spread: not centred."),
-    "weight-norm": Vital("Weight norm", "Steady growth by orders of magnitude is divergence; decay to 0 is too much regularisation."),
+    "weight-norm": Vital(
+        "Weight norm", "Steady growth by orders of magnitude is divergence; decay to 0 is too much regularisation."
+    ),
 }
 
 
@@ -45,31 +63,59 @@ def layers(records: Records) -> Section | None:
     if not figures:
         if not members:
             return None
-        return Section("layers", "Inside the layers", (Prose("No signals of the layers were recorded in this run.", "muted"),))
-    lead = "Each line is a layer, light at the input and dark at the output"
+        return Section(
+            "layers", "Inside the layers", (Prose("No signals of the layers were recorded in this run.", "muted"),)
+        )
+    lead = "Each line is a layer, coloured in the order from input to output"
     lead += f"; its values are the median over {counted(len(members), 'network')}." if len(members) > 1 else "."
-    return Section("layers", "Inside the layers", (Prose(lead, "muted"), Gallery(tuple(figures))))
+    names = _layers(records, "gradient-norm", members) or _layers(records, next(iter(VITALS)), members)
+    strip = legend([Key(name, _colour(names, name)) for name in names], 920.0) if names else ""
+    gallery = Gallery((*figures, *_rate(records, members)), legend=strip)
+    return Section("layers", "Inside the layers", (Prose(lead, "muted"), gallery))
+
+
+def _layers(records: Records, signal: str, members: list[int]) -> list[str]:
+    return list(dict.fromkeys(layer for m in members for layer in records.vitals.layers(signal, member=m)))
+
+
+def _colour(names: list[str], name: str) -> str:
+    """The ramp over all layers, so that one layer looks the same in every drawing."""
+    place = names.index(name) if name in names else len(names) - 1
+    return f"r{round(place * (RAMP - 1) / (len(names) - 1)) if len(names) > 1 else RAMP // 2}"
+
+
+def _rate(records: Records, members: list[int]) -> list[Figure]:
+    """The learning rate, which sets the size of every update."""
+    per_epoch = steps_per_epoch(records)
+    series = [s for m in members if len((s := records.vitals.series("learning_rate", member=m))[0]) > 1]
+    if not series:
+        return []
+    lines = [Curve(steps / (per_epoch or 1), rates, colour="c2", faint=len(series) > 1) for steps, rates in series]
+    x, y = Axis("epoch" if per_epoch else "update", low=0.0), Axis(low=0.0)
+    drawing = line_chart(lines, x, y, label="Learning rate by epoch", width=WIDTH, height=HEIGHT)
+    return [Figure(drawing, "**Learning rate.** Of every network.", "third")]
 
 
 def _figure(records: Records, signal: str, members: list[int]) -> Figure | None:
-    names = list(dict.fromkeys(layer for m in members for layer in records.vitals.layers(signal, member=m)))
+    names = _layers(records, signal, members)
+    order = _layers(records, "gradient-norm", members) or names
     per_epoch = steps_per_epoch(records)
     lines = []
-    for i, layer in enumerate(names):
+    for layer in names:
         steps, values = median(records, signal, layer, members)
         if len(steps) and np.isfinite(values).any():
-            place = round(i * (RAMP - 1) / max(1, len(names) - 1)) if len(names) > 1 else RAMP // 2
-            lines.append(Curve(steps / (per_epoch or 1), values, layer, f"r{place}"))
+            lines.append(Curve(steps / (per_epoch or 1), values, colour=_colour(order, layer)))
     if not lines:
         return None
     vital = VITALS[signal]
     positive = any((np.asarray(line.y) > 0).any() for line in lines)
     bands = [Band(level=vital.level, text=vital.level_text)] if vital.level else []
-    high = 1.0 if vital.share and max(float(np.nanmax(line.y)) for line in lines) > 0.5 else None
+    highest = max(float(np.nanmax(line.y)) for line in lines)
+    high = 1.0 if vital.share and (highest > 0.5 or highest == 0) else None
     y = Axis(log=vital.log and positive, low=0.0 if vital.share else None, high=high)
     x = Axis("epoch" if per_epoch else "update", low=0.0)
-    drawing = line_chart(lines, x, y, label=f"{vital.name} of each layer", bands=bands, height=250)
-    return Figure(drawing, f"**{vital.name}.** {vital.reading}")
+    drawing = line_chart(lines, x, y, label=f"{vital.name} of each layer", bands=bands, width=WIDTH, height=HEIGHT)
+    return Figure(drawing, f"**{vital.name}.** {vital.reading}", "third")
 
 
 def median(records: Records, signal: str, layer: str, members: list[int]) -> tuple[np.ndarray, np.ndarray]:

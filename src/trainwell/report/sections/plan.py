@@ -18,7 +18,11 @@ def plan(records: Records) -> Section | None:
     chosen = [p for p in paths() if records.plan.origin(p).by != "default"]
     standard = [p for p in paths() if p not in chosen]
     counts = [f"{n} {CHOSEN[by]}" for by in CHOSEN if (n := sum(records.plan.origin(p).by == by for p in chosen))]
-    lead = f"{counted(len(chosen), 'value')} {'was' if len(chosen) == 1 else 'were'} chosen ({listed(counts)})" if chosen else "No value was chosen"
+    lead = (
+        f"{counted(len(chosen), 'value')} {'was' if len(chosen) == 1 else 'were'} chosen ({listed(counts)})"
+        if chosen
+        else "No value was chosen"
+    )
     lead += f"; {len(standard)} keep trainwell's standard. All of it is in `plan.yaml`, which `--plan` takes back."
     blocks: list[Any] = [Prose(lead)]
     if chosen:
@@ -34,7 +38,14 @@ def _table(records: Records, chosen: list[str], folded: str) -> Table:
     for path in chosen:
         origin = records.plan.origin(path)
         by = Cell(origin.by, badge=BADGES.get(origin.by), muted=origin.by == "default")
-        rows.append(row(Cell(path, code=True), Cell(_told(records.plan.get(path)), best=not folded), by, Cell(origin.why, muted=True)))
+        rows.append(
+            row(
+                Cell(path, code=True),
+                Cell(_told(records.plan.get(path)), best=not folded),
+                by,
+                Cell(origin.why, muted=True),
+            )
+        )
     return Table((Head("Value of"), Head("Is"), Head("Chosen by"), Head("Why")), tuple(rows), folded=folded)
 
 

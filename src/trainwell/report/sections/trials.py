@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from trainwell.report.blocks import Cell, Figure, Gallery, Head, Prose, Section, Table, row
-from trainwell.report.canvas import Swatch
+from trainwell.report.canvas import Key, Swatch, legend
 from trainwell.report.figures import Dots, scatter
 from trainwell.report.records import Records
 from trainwell.report.scales import Axis
@@ -23,7 +23,8 @@ LOOKS: dict[str, tuple[str, Swatch]] = {  # by outcome: colour and shape
     "diverged": ("bad", "cross"),
 }
 SPREAD = 20.0  # from the smallest to the largest positive value, from which an axis is logarithmic
-MOST_KINDS = 8  # names that an axis has room for
+MOST_KINDS = 6  # names that an axis has room for
+FEW_VALUES = 5  # distinct numbers that stand side by side like names
 
 
 def trials(records: Records) -> Section | None:
@@ -42,7 +43,7 @@ def trials(records: Records) -> Section | None:
     figures = tuple(_against(frame, path) for path in varied)
     blocks = [Prose(_lead(records, frame, varied))]
     if figures:
-        blocks.append(Gallery(figures))
+        blocks.append(Gallery(figures, legend=_legend(frame)))
     blocks.append(_table(best, varied, len(frame)))
     return Section("trials", "Trials of the search", tuple(blocks), str(frame.height))
 
@@ -54,51 +55,69 @@ def _lead(records: Records, frame: pl.DataFrame, varied: list[str]) -> str:
         steps = [f"{r['members']} for {number(float(r['epochs']), 2)} epochs" for r in rungs]
         text += f" and thinned out by successive halving: {listed(steps, last='then')}"
     fixed = "" if varied else " They do not differ in any hyperparameter."
-    return f"{text}. A low validation loss is good; what was dropped early had less time to reach one.{fixed}"
+    return f"{text}. Height is the validation loss: low is good, and what was dropped early had less time to get there.{fixed}"
 
 
 def _against(frame: pl.DataFrame, path: str) -> Figure:
     values = frame[path].to_list()
-    numeric = frame[path].dtype.is_numeric()
+    numeric = frame[path].dtype.is_numeric() and frame[path].n_unique() > FEW_VALUES
     x, places = (_numeric_axis(values), values) if numeric else _named_axis(values)
     losses = [v if is_number(v) else math.inf for v in frame["validation_loss"].to_list()]
     outcomes = frame["outcome"].to_list() if "outcome" in frame.columns else ["finished"] * len(values)
     names = [o for o in LOOKS if o in outcomes] + sorted({o for o in outcomes if o not in LOOKS})
     groups = [_group(name, places, losses, outcomes, values) for name in reversed(names)]
     finite = [v for v in losses if math.isfinite(v)]
-    drawing = scatter(groups, x, _loss_axis(finite), label=f"Validation loss by {path}", height=240)
-    return Figure(drawing, code(path), "half")
+    drawing = scatter(groups, x, _loss_axis(finite), label=f"Validation loss by {path}", width=290, height=180)
+    return Figure(drawing, code(path), "third")
 
 
-def _group(name: str, places: Sequence[Any], losses: Sequence[float], outcomes: Sequence[str], values: Sequence[Any]) -> Dots:
+def _legend(frame: pl.DataFrame) -> str:
+    outcomes = set(frame["outcome"].to_list()) if "outcome" in frame.columns else {"finished"}
+    looks = {
+        name: LOOKS.get(name, ("quiet", "ring"))
+        for name in (*LOOKS, *sorted(outcomes - set(LOOKS)))
+        if name in outcomes
+    }
+    return legend([Key(name.replace("-", " "), colour, shape) for name, (colour, shape) in looks.items()], 920.0)
+
+
+def _group(
+    name: str, places: Sequence[Any], losses: Sequence[float], outcomes: Sequence[str], values: Sequence[Any]
+) -> Dots:
     chosen = [i for i, outcome in enumerate(outcomes) if outcome == name and is_number(places[i])]
     colour, shape = LOOKS.get(name, ("quiet", "ring"))
     hints = tuple(f"trial {i}: {_told(values[i])}, loss {number(losses[i])}, {name}" for i in chosen)
-    return Dots([places[i] for i in chosen], [losses[i] for i in chosen], name.replace("-", " "), colour, shape, hints)
+    return Dots([places[i] for i in chosen], [losses[i] for i in chosen], "", colour, shape, hints)
 
 
 def _loss_axis(finite: list[float]) -> Axis:
     """The losses; a few very bad ones do not press the others flat, they stand on the upper edge."""
     if not finite:
-        return Axis("validation loss", low=0.0, high=1.0)
+        return Axis(low=0.0, high=1.0)
     ordered = sorted(finite)
     low, middle = ordered[0], ordered[int(0.75 * (len(ordered) - 1))]
     high = min(ordered[-1], middle + 2.0 * (middle - low)) if middle > low else ordered[-1]
     room = 0.06 * (high - low) or 0.05 * abs(high) or 0.5
-    return Axis("validation loss", low=low - room, high=high + room)
+    return Axis(low=low - room, high=high + room)
 
 
 def _numeric_axis(values: Sequence[Any]) -> Axis:
     known = [float(v) for v in values if is_number(v)]
     positive = [v for v in known if v > 0]
     log = bool(positive) and min(known) >= 0 and max(positive) / min(positive) > SPREAD
-    return Axis(log=log, whole=all(v == int(v) for v in known))
+    room = 0.04 * (max(known) - min(known)) if known else 0.0
+    whole = all(v == int(v) for v in known)
+    return (
+        Axis(log=True)
+        if log
+        else Axis(whole=whole, low=min(known, default=0.0) - room, high=max(known, default=1.0) + room)
+    )
 
 
 def _named_axis(values: Sequence[Any]) -> tuple[Axis, list[float]]:
     """Names side by side; the points of one name are spread a little so that none hides another."""
-    names = list(dict.fromkeys(sorted((_told(v) for v in values))))
-    shown = names[:MOST_KINDS]
+    numbers = all(is_number(v) for v in values)
+    shown = list(dict.fromkeys(_told(v) for v in sorted(values, key=lambda v: v if numbers else _told(v))))[:MOST_KINDS]
     seen: dict[str, int] = {}
     places = []
     for value in values:
@@ -110,19 +129,32 @@ def _named_axis(values: Sequence[Any]) -> tuple[Axis, list[float]]:
 
 
 def _told(value: Any) -> str:
-    return {True: "yes", False: "no", None: "none"}.get(value, "") if isinstance(value, bool | None) else str(value) if isinstance(value, str) else number(value, 3)
+    return (
+        {True: "yes", False: "no", None: "none"}.get(value, "")
+        if isinstance(value, bool | None)
+        else str(value)
+        if isinstance(value, str)
+        else number(value, 3)
+    )
 
 
 def _table(best: pl.DataFrame, varied: list[str], tried: int) -> Table:
     known = [c for c in ("validation_metric", "epochs") if c in best.columns]
-    titles = [Head("#", figures=True), Head("Validation loss", figures=True)]
+    titles = [Head("Trial", figures=True), Head("Validation loss", figures=True)]
     titles += [Head(c.replace("validation_", "").capitalize(), figures=True) for c in known]
-    titles += [Head("Outcome"), *(Head(p.rpartition(".")[2].replace("_", " "), figures=best[p].dtype.is_numeric()) for p in varied)]
+    titles += [
+        Head("Outcome"),
+        *(Head(p.rpartition(".")[2].replace("_", " "), figures=best[p].dtype.is_numeric()) for p in varied),
+    ]
     rows = []
     for i, trial in enumerate(best.iter_rows(named=True)):
         cells = [str(trial.get("trial", i)), Cell(number(trial["validation_loss"], keep_zeros=True), best=i == 0)]
         cells += [number(trial[c], 4 if c != "epochs" else 3) for c in known]
         outcome = Cell(str(trial.get("outcome", "–")).replace("-", " "), muted=True)
         rows.append(row(*cells, outcome, *(shortened(_told(trial[p]), 24) for p in varied)))
-    caption = f"The best {len(rows)} of {tried}; those that were kept longest come first." if len(rows) < tried else "Those that were kept longest come first."
+    caption = (
+        f"The best {len(rows)} of {tried}; those that were kept longest come first."
+        if len(rows) < tried
+        else "Those that were kept longest come first."
+    )
     return Table(tuple(titles), tuple(rows), caption, frozenset({0}), title="The best trials")
