@@ -4,10 +4,12 @@ A page is a function that gives its text; the table at the foot names its file.
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
+from unittest.mock import patch
 
 from annotated_types import BaseMetadata
 from pydantic import BaseModel
@@ -97,7 +99,8 @@ def names_page() -> str:
 
 def command_page() -> str:
     """The command line's help."""
-    text = app.generate_docs(output_format="markdown")
+    with patch.object(sys, "argv", ["trainwell"]):  # else commands are called after the program that runs this one
+        text = app.generate_docs(output_format="markdown")
     return re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).rstrip() + "\n"
 
 

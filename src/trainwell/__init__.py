@@ -13,27 +13,25 @@ from typing import TYPE_CHECKING, Any
 from trainwell.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit
+    from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit, load as load
     from trainwell.plan import Plan as Plan
-    from trainwell.recipe import Run as Run, load_run as load
+    from trainwell.recipe import Run as Run
 
 __all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load"]
 
 _HOME = {
-    "Classifier": ("trainwell.estimators", "Classifier"),
-    "Plan": ("trainwell.plan", "Plan"),
-    "Regressor": ("trainwell.estimators", "Regressor"),
-    "Run": ("trainwell.recipe", "Run"),
-    "fit": ("trainwell.estimators", "fit"),
-    "load": ("trainwell.recipe", "load_run"),
+    "Classifier": "trainwell.estimators",
+    "Plan": "trainwell.plan",
+    "Regressor": "trainwell.estimators",
+    "Run": "trainwell.recipe",
+    "fit": "trainwell.estimators",
+    "load": "trainwell.estimators",
 }
-
 
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'trainwell' has no attribute '{name}'")
-    module, attribute = _HOME[name]
-    value = getattr(import_module(module), attribute)
+    value = getattr(import_module(_HOME[name]), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""trainwell from Python: `fit` for data in memory or in a file, and estimators for scikit-learn's tools.
+"""trainwell from Python: `fit` for data in memory or in a file, `load`, and estimators for scikit-learn's tools.
 
 The estimators hold their run in memory, so they can be cloned, pickled and moved; with `out` the run directory is kept
 as well. What is fitted is `run_`, with everything that a run tells.
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, check_consistent_length, check
 from trainwell.base import PlanError
 from trainwell.data import Table, read_table, table_from_arrays
 from trainwell.plan import Plan
-from trainwell.recipe import Request, Run, parse_budget, run_recipe
+from trainwell.recipe import Request, Run, load_run, parse_budget, run_recipe
 from trainwell.report import LiveView, model_card, write_report
 
 
@@ -71,6 +71,15 @@ def fit(
         run = run_recipe(request, show)
     write_pages(run.path)
     return run
+
+
+def load(path: str | Path) -> Run:
+    """Read a run directory; no code in it is run.
+
+    Raises:
+        RunError (a ValueError): not a run, damaged, or written by a newer version.
+    """
+    return load_run(Path(path))
 
 
 def write_pages(folder: Path) -> Path:

@@ -8,6 +8,7 @@ from typing import get_args
 import pytest
 import tomllib
 
+from docs.generate import command_page
 from trainwell.cli.app import app
 from trainwell.cli.main import main
 from trainwell.cli.options import TaskChoice
@@ -41,7 +42,7 @@ OPTIONS = {
 
 def told(command: str) -> dict[str, str]:
     """Arguments and options of a command with their help, as its reference page tells them."""
-    page = app.generate_docs(output_format="markdown").split(f"## trainwell {command}\n")[1].split("\n## ")[0]
+    page = command_page().split(f"## trainwell {command}\n")[1].split("\n## ")[0]
     return dict(re.findall(r"^\* `([\w-]+)[^`]*`: ?(.*)$", page, flags=re.MULTILINE))
 
 

@@ -17,16 +17,16 @@ def rows(line: Callable[[int], str], count: int = 40, head: str = "a,b,y") -> st
 
 DATA = {
     "empty": ("", "is empty"),
-    "header": ("a,b,y\n", "rows"),
-    "one row": ("a,b,y\n1,2,yes\n", "row"),
+    "header": ("a,b,y\n", "has a header but no rows"),
+    "one row": ("a,b,y\n1,2,yes\n", "has one row"),
     "no target values": (rows(lambda i: f"{i},{i},"), "'y' .* is missing in all 40 rows"),
     "constant target": (rows(lambda i: f"{i},{i},yes"), "'y' is constant"),
     "one in a class": (rows(lambda i: f"{i},{i},{'odd' if i == 3 else 'usual'}"), "Each class needs 2 rows or more"),
     "identifiers as target": (rows(lambda i: f"{i},{i},name{i}"), "40 classes"),
-    "columns of one name": (rows(lambda i: f"{i},{i},yes", head="a,a,y"), "'a'"),
-    "ragged": (GOOD + "1,2,3,4,5,6\n", "line|row"),
-    "nothing to use": (rows(lambda i: f",,{'yes' if i % 2 else 'no'}"), "column"),
-    "junk": ("\x00\x01\x02\x7f" * 300, "text|binary|readable"),
+    "columns of one name": (rows(lambda i: f"{i},{i},yes", head="a,a,y"), "'a' names columns 1 and 2"),
+    "ragged": (GOOD + "1,2,3,4,5,6\n", "line 42: 6 fields where the header has 3"),
+    "nothing to use": (rows(lambda i: f",,{'yes' if i % 2 else 'no'}"), "No usable feature is left"),
+    "junk": ("\x00\x01\x02\x7f" * 300, "is not text: it holds binary bytes"),
 }
 OPTIONS = {
     "unknown target": (["--target", "z"], "No column 'z'"),
@@ -35,7 +35,7 @@ OPTIONS = {
     "negative budget": (["--target", "y", "--budget", "-5s"], "at least 1 second"),
     "no budget": (["--target", "y", "--budget", "0s"], "at least 1 second"),
     "negative trials": (["--target", "y", "--trials", "-1"], "0 .* or more"),
-    "negative seed": (["--target", "y", "--seed", "-1"], "seed"),
+    "negative seed": (["--target", "y", "--seed", "-1"], "seed = -1"),
     "unknown setting": (["--target", "y", "--set", "learning_rat=1"], "Did you mean 'learning_rate'"),
     "wrong setting": (["--target", "y", "--set", "depth=deep"], "network.depth"),
     "task that does not fit": (["--target", "y", "--task", "regression"], "needs a number"),

@@ -106,6 +106,12 @@ def median(curve: Curve, *, until: int | None = None) -> float:
     return float(np.median(chosen)) if len(chosen) else float("nan")
 
 
+def first(curve: Curve) -> float:
+    """A curve's first finite value, which of the layers is that of the untrained network; NaN when there is none."""
+    known = curve[1][np.isfinite(curve[1])]
+    return float(known[0]) if len(known) else float("nan")
+
+
 @dataclass(frozen=True)
 class Threshold:
     """A bound of a rule: its value, what healthy trainings show, and where it comes from.

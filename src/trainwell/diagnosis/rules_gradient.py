@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, median
+from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, first, median
 from trainwell.diagnosis.edits import activation, clip, initialiser, norm, offered, rate, residual, shallower
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -77,7 +77,7 @@ def exploding_gradient(case: Case) -> Finding | None:
     layers = case.layers("gradient-norm")
     if not layers:
         return None
-    start = {layer: median(case.curve("gradient-norm", layer), until=EARLY) / case.scale for layer in layers}
+    start = {layer: first(case.curve("gradient-norm", layer)) / case.scale for layer in layers}
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
     if not (start[worst] > EXPLODED.value and growth > GROWTH.value):
@@ -89,12 +89,15 @@ def exploding_gradient(case: Case) -> Finding | None:
 
 
 def _burst(case: Case, layers: list[str]) -> Finding | None:
-    """The first layer whose gradient grew far above its own start."""
+    """The first layer whose gradient grew far above its own start, and not for one look only.
+
+    (A last batch of two samples under batch norm gives a single look of that sort in healthy trainings.)
+    """
     for layer in layers:
         steps, values = case.finite("gradient-norm", layer)
-        burst = values / max(median((steps, values), until=2), 1e-12)
+        burst = values / max(first((steps, values)), 1e-12)
         beyond = (burst > BURST.value) & (values / case.scale > EXPLODED.value)
-        if beyond.any():
+        if beyond.sum() > 1 or (beyond.any() and not _ends_finite(case)):
             evidence = BURST.evidence("largest ‖g‖ over that of the start", float(burst.max()))
             what = f"that of {layer} grew to {burst.max():.3g} times its start"
             return _exploding(case, layer, int(steps[beyond][0]), evidence, what)
@@ -102,11 +105,9 @@ def _burst(case: Case, layers: list[str]) -> Finding | None:
 
 
 def _exploding(case: Case, layer: str, step: int, evidence: dict[str, float | str], what: str) -> Finding:
-    _, losses = case.curve("loss")
-    survived = case.learned and len(losses) > 0 and bool(np.isfinite(losses[-1]))
     return Finding(
         "exploding-gradient",
-        "warning" if survived else "critical",
+        "warning" if case.learned and _ends_finite(case) else "critical",
         f"The gradient explodes: {what}.",
         layer=layer,
         member=case.member,
@@ -191,7 +192,12 @@ def _growth(case: Case) -> float:
         return float("nan")
     forward = _ratio(case.curve("activation-std", hidden[-1]), case.curve("activation-std", hidden[0]))
     backward = _ratio(case.curve("gradient-norm", hidden[0]), case.curve("gradient-norm", hidden[-1]))
-    return float(np.fmax(median(forward, until=EARLY), median(backward, until=EARLY)))
+    return float(np.fmax(first(forward), first(backward)))
+
+
+def _ends_finite(case: Case) -> bool:
+    _, losses = case.curve("loss")
+    return bool(len(losses)) and bool(np.isfinite(losses[-1]))
 
 
 def _listed(case: Case, layers: list[str]) -> str:

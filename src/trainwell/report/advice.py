@@ -40,7 +40,8 @@ def _interrupted(case: Case) -> Iterator[str]:
 def _failed_checks(case: Case) -> Iterator[str]:
     for stage in case.records.result.get("stages") or ():
         if stage.get("passed") is False and stage.get("name") not in ("test", "final", "search"):
-            yield f"The check “{stage_name(stage['name'])}” failed: look there first, since no tuning mends what it shows."
+            name = stage_name(stage["name"])
+            yield f"The check “{name}” failed: look there first, since no tuning mends what it shows."
 
 
 def _critical(case: Case) -> Iterator[str]:
@@ -72,7 +73,8 @@ def _loses(case: Case) -> Iterator[str]:
         yield "Ask whether the columns can tell the target at all: the inputs may not hold the answer."
     elif s.best_rival and s.against(s.best_rival) == "behind":
         longer = f"a longer search (`--budget {longer_budget(budget)}`)" if budget else "a longer search"
-        yield f"Use {model_name(s.best_rival)} for this table, or give the network {longer} and see whether it catches up."
+        name = model_name(s.best_rival)
+        yield f"Use {name} for this table, or give the network {longer} and see whether it catches up."
 
 
 def longer_budget(budget: float) -> str:
@@ -99,7 +101,8 @@ def _fit_advice(case: Case) -> Iterator[str]:
 def _small_test(case: Case) -> Iterator[str]:
     s = case.standing
     if s is not None and s.part == "test" and s.rows and s.rows < SMALL_TEST:
-        yield f"The test has {counted(s.rows, 'row')} only, so its figures are rough: judge by more rows before relying on them."
+        rows = counted(s.rows, "row")
+        yield f"The test has {rows} only, so its figures are rough: judge by more rows before relying on them."
 
 
 def _go_on(case: Case) -> str:

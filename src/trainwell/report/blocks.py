@@ -1,7 +1,7 @@
 """What a section of the page consists of: plain frozen values. The template knows how each kind looks.
 
-Contract: a section is a function from `Records` to a `Section`, or None where there is nothing to tell; it draws nothing and
-decides no colours. Text may mark names in backticks; it is escaped when the page is made, figures are safe already.
+Contract: a block says what is shown, never how it looks. Text may mark names in backticks; it is escaped when the page is
+made. Figures are SVG, and safe already.
 """
 
 from collections.abc import Sequence
@@ -62,12 +62,12 @@ class Figure:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Figures side by side, as many as fit, under one legend if there is one (a drawing too)."""
+    """Figures side by side, as many as fit, under one legend (swatch and text) if they share one."""
 
     kind: ClassVar[str] = "gallery"
     figures: tuple[Figure, ...]
     title: str = ""
-    legend: str = ""
+    legend: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The ground of a drawing: measured margins, grid, ticks, titles and legend, as SVG text.
 
-Colours are classes that the page's style sheet defines for light and dark: `c0` … `c7` tell things apart, `r0` … `r5` are a
-ramp for what has an order, `good`, `warn`, `bad` judge. All text of strangers goes through `text`.
+Colours are classes that the page's style sheet defines for light and dark: `c0` … `c7` tell things apart, `r0` … `r5`
+are a ramp for what has an order. All text of strangers goes through `text`.
 """
 
 from collections.abc import Sequence
@@ -115,9 +115,9 @@ def legend_lines(keys: Sequence[Key], width: float) -> list[list[tuple[float, Ke
     return lines
 
 
-def legend(keys: Sequence[Key], width: float) -> str:
-    """A legend by itself, for several drawings."""
-    return svg(width, 4 + LINE * len(legend_lines(keys, width)), "Legend", _legend(keys, width, 12.0))
+def swatches(keys: Sequence[Key]) -> tuple[tuple[str, str], ...]:
+    """Drawing and text of each entry of a legend that several drawings share."""
+    return tuple((svg(20, 12, key.text, _swatch(key, 1, 6)), key.text) for key in keys)
 
 
 def _legend(keys: Sequence[Key], width: float, top: float) -> str:

@@ -115,5 +115,6 @@ def _loading(records: Records) -> str:
         "run.predict(table)               # a file's path, a pandas or polars frame, or arrays\n"
         "run.member(0)                    # one network as a plain torch.nn.Module\n```\n\n"
         f"On the command line: `trainwell predict {name} NEW.csv --out predictions.csv`. No file here is a pickle: "
-        "`weights.safetensors` holds the weights, the JSON files the structure and the preparation of the inputs, so loading them runs no code."
+        "`weights.safetensors` holds the weights, the JSON files the structure and the preparation of the inputs; "
+        "loading them runs no code."
     )

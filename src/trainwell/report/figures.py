@@ -1,20 +1,22 @@
 """Drawings as pure functions from figures to SVG text: line chart, scatter, bars, heat table.
 
-They take plain sequences, leave out what is not finite, and escape every label. Sizes are those of a small box that keeps
-its text readable when it is scaled to a phone's width.
+They take plain sequences, leave out what is not finite, and escape every label. The box is small, so that its text
+stays readable when it is scaled to a phone's width.
 """
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from trainwell.report.canvas import LETTER, NAME_LETTER, Canvas, Key, Swatch, canvas, ground, line, point, svg, text
 from trainwell.report.scales import Axis
 from trainwell.report.words import number, shortened
 
-WIDTH, HEIGHT = 460.0, 280.0
+WIDTH, HEIGHT = 420.0, 260.0
 MOST_POINTS = 400  # of a curve: more than the box has pixels to tell apart
-Numbers = Sequence[float]
+Numbers = Sequence[float] | np.ndarray
 
 
 @dataclass(frozen=True)

@@ -68,11 +68,9 @@ def courses(records: Records) -> list[Course]:
         best = int(np.nanargmin(np.where(np.isfinite(validation), validation, np.nan)))
         if len(told) == len(members) and told[i] is not None and steps_per_epoch(records):
             best = int(np.abs(at - told[i]).argmin())
-        found.append(Course(member, at, *(_on(vitals.series(s, member=member), steps) for s in SIGNALS), best))
+        train, metric = (_on(vitals.series(s, member=member), steps) for s in ("train_loss", "validation_metric"))
+        found.append(Course(member, at, train, validation, metric, best))
     return found
-
-
-SIGNALS = ("train_loss", "validation_loss", "validation_metric")
 
 
 def _on(series: tuple[np.ndarray, np.ndarray], steps: np.ndarray) -> np.ndarray:
@@ -95,13 +93,14 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
     if gain < LEARNED or kinds & {"not-learning", "underfitting"}:
         return Fit(
             "underfit",
-            f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, from {number(first)} to {number(best)}.",
+            f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, to {number(best)}.",
         )
     if "overfitting" in kinds or (last > ROSE * best and gap > GAP):
         return _overfit(readable, best, last)
     late = _median([_gain_at_end(c) for c in readable])
     if late > STILL:
-        text = f"Underfit, a little: the validation loss was still falling when training ended ({percent(late)} of its gain came in the last tenth)."
+        share = f"{percent(late)} of its gain came in the last tenth"
+        text = f"Underfit, a little: the validation loss was still falling when training ended ({share})."
         return Fit("underfit", f"{text} More epochs would help.")
     text = f"A good fit: the validation loss fell from {number(first)} to {number(best)} and levelled out"
     return Fit("fit", f"{text}; at the end it is {number(gap, 3)} times the training loss ({number(train)}).")
@@ -112,9 +111,10 @@ def _overfit(found: list[Course], best: float, last: float) -> Fit:
     train = _median([c.train[-1] for c in found])
     return Fit(
         "overfit",
-        f"Overfit past the best epoch: about epoch {number(epoch, 3)} the validation loss was lowest ({number(best)}); then it rose "
-        f"to {number(last)} while the training loss fell to {number(train)}. The weights of the best epoch are the ones in use, so "
-        f"nothing is lost; more dropout, weight decay or data would let {'it' if len(found) == 1 else 'them'} learn longer.",
+        f"Overfit past the best epoch: about epoch {number(epoch, 3)} the validation loss was lowest ({number(best)}); "
+        f"then it rose to {number(last)} while the training loss fell to {number(train)}. The weights of the best "
+        f"epoch are the ones in use, so nothing is lost; more dropout, weight decay or data would let "
+        f"{'it' if len(found) == 1 else 'them'} learn longer.",
     )
 
 

@@ -96,7 +96,7 @@ class LiveView:
 
 
 def frame(p: Progress) -> Group:
-    """The moving part of the terminal: the stage with its bar and what it does; the best so far, time spent and left."""
+    """The moving part of the terminal: the stage, its bar and what it does; the best so far, time spent and left."""
     bar = Table.grid(padding=(0, 1))
     head = Text(f" {p.index + 1}/{p.of} ", style="dim") + Text(f"{stage_name(p.stage):<{NAME_WIDTH}}", style="bold")
     bar.add_row(

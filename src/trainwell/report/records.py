@@ -1,4 +1,4 @@
-"""What a run directory holds, read once: plain values for the sections to tell of. Missing parts are named, not fatal."""
+"""What a run directory holds, read once: plain values for the sections. Missing parts are named, not fatal."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

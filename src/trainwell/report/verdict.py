@@ -1,11 +1,22 @@
-"""The verdict in words, composed from the figures: what was trained, how good it is beside the baselines, and what to do next."""
+"""The verdict in words, composed from the figures: what was trained, and how good it is beside the baselines."""
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from trainwell.report.records import Records
-from trainwell.report.words import capital, code, counted, listed, metric_name, model_name, number, percent, score
+from trainwell.report.words import (
+    capital,
+    code,
+    counted,
+    is_number,
+    listed,
+    metric_name,
+    model_name,
+    number,
+    percent,
+    score,
+)
 
 Relation = Literal["ahead", "level", "behind"]
 SHARES = ("accuracy", "balanced_accuracy")  # metrics that plain words tell as "right for x % of the rows"
@@ -63,25 +74,25 @@ class Standing:
 def standing(records: Records) -> Standing | None:
     """Where the networks stand; None when there are none."""
     metric, test = records.metric, records.result.get("test") or {}
-    part = "test" if _known(test.get(metric)) else "validation"
+    part = "test" if is_number(test.get(metric)) else "validation"
     value = test.get(metric) if part == "test" else (records.result.get("validation") or {}).get(metric)
-    if not _known(value):
+    if not is_number(value):
         return None
     rows = records.evidence("test").get("rows") if part == "test" else records.evidence("data").get("validation")
     same = records.evidence("baselines").get("judged_on", "test") == part
     given = records.result.get("baselines") or {}
-    others = {str(name): float(v[metric]) for name, v in given.items() if _known(v.get(metric))} if same else {}
+    others = {str(name): float(v[metric]) for name, v in given.items() if is_number(v.get(metric))} if same else {}
     doubt = CERTAIN * math.sqrt(max(value * (1 - value), 0.0) / rows) if metric == "accuracy" and rows else math.nan
     return Standing(metric, part, rows, float(value), records.higher_is_better(metric) is not False, others, doubt)
 
 
-def _known(value: Any) -> bool:
-    return isinstance(value, int | float) and math.isfinite(value)
+def _targets(records: Records) -> str:
+    return listed([code(t) for t in records.targets[:3]])
 
 
 def headline(records: Records, s: Standing | None) -> tuple[str, str]:
     """The verdict as one sentence, and its tone."""
-    target = listed([code(t) for t in records.targets[:3]])
+    target = _targets(records)
     if s is None:
         return _unfinished(records, target)
     good = _how_good(s, target)
@@ -142,7 +153,7 @@ def what_was_trained(records: Records) -> str:
         each = " each" if members > 1 else ""
         weights = final.get("parameters") or data.get("parameters")
         what += f" ({size}{f', {number(weights)} weights{each}' if weights else ''})"
-    text = f"{capital(what)} {'was' if members == 1 else 'were'} trained to predict {listed([code(t) for t in records.targets[:5]])}"
+    text = f"{capital(what)} {'was' if members == 1 else 'were'} trained to predict {_targets(records)}"
     used = [c for c in data.get("columns") or () if c.get("used", True)]
     if used:
         text += f" from {counted(len(used), 'column')}"
@@ -154,21 +165,21 @@ def what_was_trained(records: Records) -> str:
 
 
 def how_good(records: Records, s: Standing) -> list[str]:
-    """The figures in plain sentences: on the test part, against guessing, against the best baseline, against the validation."""
+    """The figures in plain sentences: the test, then beside it guessing, the best baseline, and the validation."""
     seen = f"{number(s.rows)} " if s.rows else ""
     where = (
         f"On {seen}test rows that nothing was chosen by"
         if s.part == "test"
         else f"On {seen}validation rows (no test part was kept, so this is optimistic)"
     )
-    range_ = f" (95{chr(0x202F)}% interval ± {percent(s.doubt)})" if _known(s.doubt) and s.part == "test" else ""
+    range_ = f" (95{chr(0x202F)}% interval ± {percent(s.doubt)})" if is_number(s.doubt) and s.part == "test" else ""
     sentences = [f"{where}, {metric_name(s.metric)} is {s.told(s.value)}{range_}."]
     if GUESS in s.others:
         sentences.append(_against_guess(records, s))
     if s.best_rival:
         sentences.append(_against_rival(s, s.best_rival))
     validation = (records.result.get("validation") or {}).get(s.metric)
-    if s.part == "test" and _known(validation):
+    if s.part == "test" and is_number(validation):
         sentences.append(_against_validation(s, float(validation)))
     return sentences
 
@@ -195,7 +206,7 @@ def _against_rival(s: Standing, rival: str) -> str:
 def _against_validation(s: Standing, validation: float) -> str:
     worse = (validation - s.value) if s.higher else (s.value - validation)
     told = f"The validation rows had promised {s.told(validation)}"
-    if _known(s.doubt) and abs(worse) <= s.doubt:
+    if is_number(s.doubt) and abs(worse) <= s.doubt:
         return f"{told}, and the test agrees."
     if worse <= 0:
         return f"{told}; the test is no worse."

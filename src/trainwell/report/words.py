@@ -130,8 +130,8 @@ def percent(share: object) -> str:
 def seconds(value: object) -> str:
     """A duration.
 
-    >>> seconds(0.034), seconds(12.3), seconds(95), seconds(7322)
-    ('0.034\u202fs', '12\u202fs', '1\u202fmin 35\u202fs', '2\u202fh 2\u202fmin')
+    >>> seconds(0.034), seconds(12.3), seconds(95), seconds(7322), seconds(60)
+    ('0.034\u202fs', '12\u202fs', '1\u202fmin 35\u202fs', '2\u202fh 2\u202fmin', '1\u202fmin')
     """
     if not isinstance(value, int | float) or not math.isfinite(value):
         return "–"
@@ -141,10 +141,11 @@ def seconds(value: object) -> str:
     if not minutes:
         return f"{rest}{NARROW}s"
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}{NARROW}h {minutes}{NARROW}min" if hours else f"{minutes}{NARROW}min {rest}{NARROW}s"
+    parts = [(hours, "h"), (minutes, "min"), (0 if hours else rest, "s")]
+    return " ".join(f"{count}{NARROW}{unit}" for count, unit in parts if count)
 
 
-def counted(count: int, noun: str, *, plural: str = "", numerals: bool = False) -> str:
+def counted(count: int, noun: str, plural: str = "", *, numerals: bool = False) -> str:
     """A number with its noun.
 
     >>> counted(1, "row"), counted(1200, "row"), counted(3, "network", numerals=True)

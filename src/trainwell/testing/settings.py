@@ -113,6 +113,12 @@ def known(make: Callable[..., Any], task: str, **options: Any) -> Callable[[], A
     return load
 
 
+def hastie() -> tuple[np.ndarray, np.ndarray]:
+    """Ten inputs; the class is whether the sum of their squares is above its median."""
+    x, y = datasets.make_hastie_10_2(n_samples=800, random_state=0)
+    return x, y > 0
+
+
 HARD = {"n_samples": 800, "n_features": 20, "n_informative": 8, "n_classes": 4, "flip_y": 0.05, "random_state": 0}
 
 DATA_SETS: Registry[Callable[[], Arrays]] = Registry(
@@ -126,6 +132,13 @@ DATA_SETS: Registry[Callable[[], Arrays]] = Registry(
         "moons": known(datasets.make_moons, "binary", n_samples=500, noise=0.2, random_state=0),
         "circles": known(datasets.make_circles, "binary", n_samples=500, noise=0.1, factor=0.5, random_state=0),
         "friedman": known(datasets.make_friedman1, "regression", n_samples=600, noise=1.0, random_state=0),
+        "quantiles": known(datasets.make_gaussian_quantiles, "multiclass", n_samples=600, n_features=5, random_state=0),
+        "hastie": known(hastie, "binary"),
+        "overlapping": known(
+            datasets.make_blobs, "multiclass", n_samples=500, centers=4, cluster_std=3.0, random_state=0
+        ),
+        "friedman3": known(datasets.make_friedman3, "regression", n_samples=600, noise=0.1, random_state=0),
+        "sparse": known(datasets.make_sparse_uncorrelated, "regression", n_samples=600, random_state=0),
         "classes": known(datasets.make_classification, "multiclass", **HARD),
     },
 )

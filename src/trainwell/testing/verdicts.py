@@ -17,25 +17,26 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 
 from trainwell.diagnosis import Case, diagnose
 from trainwell.testing.faults import healthy, planted
 from trainwell.testing.plain import train_plainly
 from trainwell.testing.settings import Setting, prepared
 
-TUNED_ON = ("iris", "breast_cancer", "diabetes", "moons")
-"""Data sets on which the thresholds of the rules were set, with seeds below 100."""
+TUNED_ON = ("iris", "breast_cancer", "diabetes", "moons", "wine", "digits", "friedman", "circles", "classes")
+"""Data sets on which the rules were made: thresholds on the first four, corrected once after a look at the rest."""
 
-HELD_OUT = ("wine", "digits", "friedman", "circles", "classes")
-"""Data sets that were looked at only when the thresholds stood."""
+HELD_OUT = ("quantiles", "hastie", "overlapping", "friedman3", "sparse")
+"""Data sets that were looked at only when everything stood."""
 
-TOLERANCE = 0.05
-"""A training is healthy when its accuracy or R² comes this near to a linear model's, or above it."""
+TOLERANCE = 0.1
+"""A training is healthy when its accuracy or R² comes this near to that of simple models, or above it."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What was said of one training: kinds by severity, and whether it came near to a linear model."""
+    """What was said of one training, as warnings or worse, and whether it did about as well as simple models."""
 
     setting: Setting
     seed: int
@@ -55,22 +56,26 @@ def judged(setting: Setting, seed: int) -> Verdict:
 
 
 def sound(case: Case, setting: Setting, seed: int) -> bool:
-    """Whether the weights in use predict the validation part about as well as a linear model. Looks at no vital."""
+    """Whether the weights in use predict the validation part about as well as simple models. Looks at no vital."""
     steps, metrics = case.curve("validation_metric")
     used = case.outcome.best_step if case.outcome is not None else (steps[-1] if len(steps) else -1)
     reached = metrics[steps == used]
-    return bool(len(reached)) and bool(reached[0] >= linear_metric(setting.data, seed) - TOLERANCE)
+    return bool(len(reached)) and bool(reached[0] >= simple_metric(setting.data, seed) - TOLERANCE)
 
 
 @cache
-def linear_metric(data: str, seed: int) -> float:
-    """Accuracy or R² of a linear model on the same split."""
-    rows = prepared(Setting("linear", data), seed)
+def simple_metric(data: str, seed: int) -> float:
+    """Accuracy or R² of the better of a linear model and the 15 nearest neighbours, on the same split."""
+    rows = prepared(Setting("simple", data), seed)
     x, y, held_x, held_y = (part.numpy() for part in (rows.x, rows.y, rows.validation_x, rows.validation_y))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model = Ridge() if rows.task == "regression" else LogisticRegression(max_iter=200)
-        return float(model.fit(x, y.ravel()).score(held_x, held_y.ravel()))
+        models = (
+            (Ridge(), KNeighborsRegressor(15))
+            if rows.task == "regression"
+            else (LogisticRegression(max_iter=200), KNeighborsClassifier(15))
+        )
+        return max(float(model.fit(x, y.ravel()).score(held_x, held_y.ravel())) for model in models)
 
 
 def judge_all(settings: Sequence[Setting], seed: int, workers: int | None = None) -> list[Verdict]:

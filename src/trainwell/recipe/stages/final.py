@@ -17,6 +17,7 @@ from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop, as_probabilities
 from trainwell.vitals import observe, sampling
 
+FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
 SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
 OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
 EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
@@ -45,7 +46,7 @@ def train_final(ws: Workshop) -> Result:
 
 
 def _design(ws: Workshop) -> dict[str, Any]:
-    """How many members and epochs fit into what is left of the budget; epochs give way first, to half of the plan's."""
+    """How many members and epochs fit into what is left of the budget; epochs give way first, to a quarter of the plan's."""
     plan = _final_plan(ws, ws.carry["search"]["plans"][0], None)
     wanted, epochs = plan.ensemble.members, plan.training.epochs
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:
@@ -60,7 +61,7 @@ def _design(ws: Workshop) -> dict[str, Any]:
         step = ws.speed.step(blueprint, members, plan.training.batch_size)
         return seconds / (steps * EVALUATION * OWN_BATCHES * step)
 
-    needed = epochs if fixed_epochs else epochs / 2
+    needed = epochs if fixed_epochs else min(epochs, max(FEWEST_EPOCHS, epochs / 4))
     members = next((m for m in range(wanted, 1, -1) if fitting(m) >= needed), 1)
     room = fitting(members)
     chosen = epochs if fixed_epochs else int(min(epochs, max(1, room)))

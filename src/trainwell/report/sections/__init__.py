@@ -1,7 +1,7 @@
-"""The parts of the page, in the order in which a reader asks: how good, how trained, what went wrong, on what, by which plan.
+"""The parts of the page, in a reader's order: how good, how trained, what went wrong, on what data, by which plan.
 
-Contract: a section is a function from `Records` to a `Section`, or None where there is nothing to tell. It is entered in the
-table below, and nowhere else; the page's contents follow it.
+Contract: a section is a function from `Records` to a `Section`, or None where there is nothing to tell. It is entered
+in the table below, and nowhere else; the page's contents follow it.
 """
 
 from collections.abc import Callable

@@ -94,7 +94,8 @@ def _baselines(e: Evidence) -> str:
 
 
 def _initial(e: Evidence) -> str:
-    text = f"The loss of untrained networks is {number(e['loss'])}, that of chance {number(e['chance'])} (ratio {number(e['ratio'], 3)})"
+    loss, chance, ratio = number(e["loss"]), number(e["chance"]), number(e["ratio"], 3)
+    text = f"The loss of untrained networks is {loss}, that of chance {chance} (ratio {ratio})"
     if is_number(e.get("loss_with_regularisation")):
         rises = "rises" if e["loss_with_regularisation"] > e["loss"] else "does not rise"
         text += f"; with regularisation it {rises}, to {number(e['loss_with_regularisation'])}"
@@ -112,16 +113,17 @@ def _gradient(e: Evidence) -> str:
 
 
 def _overfit(e: Evidence) -> str:
+    wanted = f" (by heart: {number(e['threshold'])} or less)" if is_number(e.get("threshold")) else ""
     return (
-        f"{counted(e['samples'], 'row')} learned by heart in {counted(e['steps'], 'step')}: loss {number(e['loss_first'])} → "
-        f"{number(e['loss_last'])}, score {number(e['score'])}"
+        f"{counted(e['samples'], 'row')}, {counted(e['steps'], 'step')} without regularisation: "
+        f"loss {number(e['loss_first'])} → {number(e['loss_last'])}{wanted}, score {number(e['score'])}"
     )
 
 
 def _rates(e: Evidence) -> str:
     return (
-        f"{counted(len(e['rates']), 'rate')} tried at once: useful from {number(e['low'], 2)} to {number(e['high'], 2)}, "
-        f"suggested {number(e['suggested'], 2)}"
+        f"{counted(len(e['rates']), 'rate')} tried at once: useful from {number(e['low'], 2)} "
+        f"to {number(e['high'], 2)}, suggested {number(e['suggested'], 2)}"
     )
 
 

@@ -2,14 +2,14 @@
 
 import numpy as np
 
-from trainwell.report.blocks import Figure, Gallery, Prose, Section
+from trainwell.report.blocks import Figure, Gallery, Prose, Section, Tone
 from trainwell.report.figures import Band, Curve, Dots, line_chart
 from trainwell.report.fit import Course, Fit, courses, judge_fit, said_of, steps_per_epoch
 from trainwell.report.records import Records
 from trainwell.report.scales import Axis
 from trainwell.report.words import metric_name, number
 
-TONES = {"fit": "good", "overfit": "plain", "underfit": "warn", "unknown": "muted"}
+TONES: dict[str, Tone] = {"fit": "good", "overfit": "plain", "underfit": "warn", "unknown": "muted"}
 MOST = 24  # networks drawn one by one
 SPREAD = 8.0  # times from the lowest to the highest loss, from which a logarithmic axis shows more
 
@@ -38,7 +38,7 @@ def _upright(found: list[Course], label: str = "") -> Axis:
 
 def _losses(records: Records, found: list[Course], across: Axis) -> Figure:
     many, lines = len(found) > 1, []
-    for c in found:
+    for c in found if many else ():
         lines += [Curve(c.at, c.train, colour="c1", faint=many), Curve(c.at, c.validation, colour="c0", faint=many)]
     median = _median_course(found)
     lines += [
@@ -65,8 +65,8 @@ def _hints(found: list[Course]) -> tuple[str, ...]:
 def _median_course(found: list[Course]) -> Course:
     """The median over networks still in training, on the evaluations of the longest one."""
     longest = max(found, key=lambda c: len(c.at))
-    parts = [_stacked(found, longest, name) for name in ("train", "validation", "metric")]
-    return Course(-1, longest.at, *parts, 0)
+    train, validation, metric = (_stacked(found, longest, name) for name in ("train", "validation", "metric"))
+    return Course(-1, longest.at, train, validation, metric, 0)
 
 
 def _stacked(found: list[Course], longest: Course, name: str) -> np.ndarray:

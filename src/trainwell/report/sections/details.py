@@ -5,7 +5,7 @@ from math import isfinite, nan
 from typing import Any
 
 from trainwell.report.blocks import Block, Figure, Gallery, Head, Prose, Section, Table, row
-from trainwell.report.figures import Curve, Dots, heat_table, line_chart, scatter
+from trainwell.report.figures import WIDTH, Curve, Dots, heat_table, line_chart, scatter
 from trainwell.report.records import Records
 from trainwell.report.scales import Axis
 from trainwell.report.words import code, counted, is_number, listed, number, percent
@@ -50,11 +50,12 @@ def _confusion(confusion: Sequence[Sequence[int]], labels: list[str]) -> Figure:
         label="Confusion matrix",
         down="true",
         over="predicted",
-        width=THIRD if few else 460.0,
+        width=THIRD if few else WIDTH,
     )
     return Figure(
         drawing,
-        "**Confusion.** Rows of the test part by true class (down) and predicted class (across); the shade is the share of the true class.",
+        "**Confusion.** Rows of the test part by true class (down) and predicted class (across). "
+        "The shade is the share of the true class.",
         "third" if few else "half",
     )
 
@@ -138,7 +139,8 @@ def _reliability(e: Any, labels: list[str]) -> Figure | None:
     lean = ", too sure" if sure > 0.02 else ", not sure enough" if sure < -0.02 else ""
     return Figure(
         drawing,
-        f"**Reliability.** Of the rows given a probability, how many were so; on the diagonal it can be taken at its word.{said}{lean}. Large dots: many rows.",
+        "**Reliability.** Of the rows given a probability, how many were so; on the diagonal it can be taken "
+        f"at its word.{said}{lean}. Large dots: many rows.",
         "third",
     )
 

@@ -1,7 +1,7 @@
 """What the rules found, or that they found nothing and what they looked for."""
 
 from trainwell.diagnosis import RULES, SEVERITIES
-from trainwell.report.blocks import Findings, Prose, Section
+from trainwell.report.blocks import Findings, Prose, Section, Tone
 from trainwell.report.records import Records
 from trainwell.report.words import code, counted, listed, stage_name
 
@@ -30,12 +30,12 @@ def findings(records: Records) -> Section:
             tone,
         )
     grave = told[0].severity
-    tone = {"info": "plain", "warning": "warn", "critical": "bad"}[grave]
-    counts = [counted(n, name) for name in reversed(SEVERITIES) if (n := sum(f.severity == name for f in told))]
-    lead = f"{listed([c.replace(' infos', ' for information').replace(' info', ' for information').replace('criticals', 'critical') for c in counts])}."
+    number_of = {name: sum(f.severity == name for f in told) for name in reversed(SEVERITIES)}
+    counts = [counted(n, *NOUNS[name]) for name, n in number_of.items() if n]
+    lead = f"{listed(counts)}."
     harmless = " Nothing here needs to be done." if grave == "info" else ""
     blocks = (Prose(lead + harmless), Findings(tuple(told)), Prose(checked, "muted"))
-    return Section("findings", "Findings", blocks, str(len(told)), tone)
+    return Section("findings", "Findings", blocks, str(len(told)), TONES[grave])
 
 
 def what_was_checked(records: Records) -> str:
@@ -52,9 +52,7 @@ def what_was_checked(records: Records) -> str:
             if layers
             else ""
         )
-        parts.append(
-            f"The rules looked for {listed([code(kind) for kind in RULES], last='or')}, in {seen}."
-        )
+        parts.append(f"The rules looked for {listed([code(kind) for kind in RULES], last='or')}, in {seen}.")
     passed = [
         stage_name(s["name"]).lower()
         for s in records.result.get("stages") or ()
@@ -65,4 +63,10 @@ def what_was_checked(records: Records) -> str:
     return " ".join(parts)
 
 
+TONES: dict[str, Tone] = {"info": "plain", "warning": "warn", "critical": "bad"}
+NOUNS = {
+    "info": ("finding for information", "findings for information"),
+    "warning": ("warning", "warnings"),
+    "critical": ("critical finding", "critical findings"),
+}
 CHECKED = ("initial-loss", "gradient-check", "overfit-batch", "rate-range")

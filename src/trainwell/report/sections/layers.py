@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from trainwell.report.blocks import Figure, Gallery, Prose, Section
-from trainwell.report.canvas import Key, legend
+from trainwell.report.canvas import Key, swatches
 from trainwell.report.figures import Band, Curve, line_chart
 from trainwell.report.fit import steps_per_epoch
 from trainwell.report.records import Records
@@ -69,7 +69,7 @@ def layers(records: Records) -> Section | None:
     lead = "Each line is a layer, coloured in the order from input to output"
     lead += f"; its values are the median over {counted(len(members), 'network')}." if len(members) > 1 else "."
     names = _layers(records, "gradient-norm", members) or _layers(records, next(iter(VITALS)), members)
-    strip = legend([Key(name, _colour(names, name)) for name in names], 920.0) if names else ""
+    strip = swatches([Key(name, _colour(names, name)) for name in names])
     gallery = Gallery((*figures, *_rate(records, members)), legend=strip)
     return Section("layers", "Inside the layers", (Prose(lead, "muted"), gallery))
 

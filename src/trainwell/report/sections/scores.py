@@ -50,7 +50,7 @@ def _table(records: Records, ours: Mapping[str, Any], baselines: Mapping[str, Ma
         ]
         rows.append(row(name, *cells, Cell(seconds(time), muted=True)))
     titles = [Head(capital(metric_name(m)), figures=True, note=_direction(records, m)) for m in metrics]
-    note = "Bold: best in its column. ↑ higher is better, ↓ lower is better. All are judged on the same rows; the baselines were fitted on the training and validation rows together."
+    note = "Bold: best in its column. ↑ higher is better, ↓ lower is better. All are judged on the same rows."
     return Table((Head("Model"), *titles, Head("Training", figures=True)), tuple(rows), note, frozenset({0}))
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from trainwell.report.blocks import Cell, Figure, Gallery, Head, Prose, Section, Table, row
-from trainwell.report.canvas import Key, Swatch, legend
+from trainwell.report.blocks import Block, Cell, Figure, Gallery, Head, Prose, Section, Table, row
+from trainwell.report.canvas import Key, Swatch, swatches
 from trainwell.report.figures import Dots, scatter
 from trainwell.report.records import Records
 from trainwell.report.scales import Axis
@@ -41,7 +41,7 @@ def trials(records: Records) -> Section | None:
     best = finite.sort(order, descending=[c == "rung" for c in order]).head(SHOWN)
     varied = [p for p in frame.columns if "." in p and frame[p].n_unique() > 1]
     figures = tuple(_against(frame, path) for path in varied)
-    blocks = [Prose(_lead(records, frame, varied))]
+    blocks: list[Block] = [Prose(_lead(records, frame, varied))]
     if figures:
         blocks.append(Gallery(figures, legend=_legend(frame)))
     blocks.append(_table(best, varied, len(frame)))
@@ -55,12 +55,13 @@ def _lead(records: Records, frame: pl.DataFrame, varied: list[str]) -> str:
         steps = [f"{r['members']} for {number(float(r['epochs']), 2)} epochs" for r in rungs]
         text += f" and thinned out by successive halving: {listed(steps, last='then')}"
     fixed = "" if varied else " They do not differ in any hyperparameter."
-    return f"{text}. Height is the validation loss: low is good, and what was dropped early had less time to get there.{fixed}"
+    height = "Height is the validation loss: low is good, and what was dropped early had less time to get there."
+    return f"{text}. {height}{fixed}"
 
 
 def _against(frame: pl.DataFrame, path: str) -> Figure:
     values = frame[path].to_list()
-    numeric = frame[path].dtype.is_numeric() and frame[path].n_unique() > FEW_VALUES
+    numeric = frame[path].dtype.is_numeric() and frame[path].n_unique() > min(FEW_VALUES, frame.height // 3)
     x, places = (_numeric_axis(values), values) if numeric else _named_axis(values)
     losses = [v if is_number(v) else math.inf for v in frame["validation_loss"].to_list()]
     outcomes = frame["outcome"].to_list() if "outcome" in frame.columns else ["finished"] * len(values)
@@ -71,14 +72,14 @@ def _against(frame: pl.DataFrame, path: str) -> Figure:
     return Figure(drawing, code(path), "third")
 
 
-def _legend(frame: pl.DataFrame) -> str:
+def _legend(frame: pl.DataFrame) -> tuple[tuple[str, str], ...]:
     outcomes = set(frame["outcome"].to_list()) if "outcome" in frame.columns else {"finished"}
     looks = {
         name: LOOKS.get(name, ("quiet", "ring"))
         for name in (*LOOKS, *sorted(outcomes - set(LOOKS)))
         if name in outcomes
     }
-    return legend([Key(name.replace("-", " "), colour, shape) for name, (colour, shape) in looks.items()], 920.0)
+    return swatches([Key(name.replace("-", " "), colour, shape) for name, (colour, shape) in looks.items()])
 
 
 def _group(
