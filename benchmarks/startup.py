@@ -21,7 +21,9 @@ BARS = {"trainwell --help": 0.3, "import trainwell after torch": 0.2}  # seconds
 def run(arguments: list[str]) -> str:
     """What a fresh interpreter with these arguments prints."""
     environment = {**os.environ, "PYTHONPATH": str(SOURCE)}
-    return subprocess.run([sys.executable, *arguments], check=True, stdout=subprocess.PIPE, env=environment, text=True).stdout
+    return subprocess.run(
+        [sys.executable, *arguments], check=True, stdout=subprocess.PIPE, env=environment, text=True
+    ).stdout
 
 
 def wall(arguments: list[str]) -> float:
@@ -46,7 +48,9 @@ def measure(repeats: int) -> dict[str, Any]:
         "import trainwell after torch": lambda: inside("import torch", "import trainwell"),
         "trainwell.Classifier after torch": lambda: inside("import torch", "import trainwell; trainwell.Classifier"),
     }
-    rows = {name: [figure() for _ in range(repeats + 1)][1:] for name, figure in figures.items()}  # the first reads the disk
+    rows = {
+        name: [figure() for _ in range(repeats + 1)][1:] for name, figure in figures.items()
+    }  # the first reads the disk
     medians = {name: statistics.median(values) for name, values in rows.items()}
     return {
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},

@@ -50,7 +50,9 @@ def is_section(field: FieldInfo) -> bool:
 def row(path: str, name: str, owner: type[BaseModel], field: FieldInfo) -> tuple[str, ...]:
     """One value as cells of the table."""
     names = NAMED.get(owner, {}).get(name)  # type: ignore[arg-type]
-    kind = " or ".join([f"`{each}`" for each in (*(["auto"] if field.default == "auto" else []), *names)]) if names else ""
+    kind = (
+        " or ".join([f"`{each}`" for each in (*(["auto"] if field.default == "auto" else []), *names)]) if names else ""
+    )
     standard = "null" if field.default is None else field.default
     return f"`{path}`", kind or type_words(field), f"`{standard}`", (field.description or "").replace("|", "\\|")
 

@@ -52,7 +52,9 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 @pytest.mark.parametrize("path", PROSE, ids=lambda path: path.name)
 def test_lines_are_short_enough_to_be_compared(path: Path) -> None:
-    long = [line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 140 and not line.startswith("|")]
+    long = [
+        line for line in path.read_text(encoding="utf-8").splitlines() if len(line) > 140 and not line.startswith("|")
+    ]
     assert long == []
 
 

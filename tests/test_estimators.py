@@ -21,7 +21,13 @@ from tests.recipe.tables import moons, waves
 from trainwell.base import DataError, InputError, PlanError
 from trainwell.estimators import Classifier, Regressor
 
-QUICK = {"training.epochs": 40, "ensemble.members": 1, "data.folds": 0, "network.width": 32, "optimizer.learning_rate": 0.01}
+QUICK = {
+    "training.epochs": 40,
+    "ensemble.members": 1,
+    "data.folds": 0,
+    "network.width": 32,
+    "optimizer.learning_rate": 0.01,
+}
 
 
 def classifier(**more: Any) -> Classifier:
@@ -60,7 +66,13 @@ def test_columns_are_taken_by_position_where_names_are_missing() -> None:
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(["no", "yes"]), np.array([-1, 1]), np.array([False, True]), np.array([2.0, 7.0]), np.array(["b", "a", "c"])],
+    [
+        np.array(["no", "yes"]),
+        np.array([-1, 1]),
+        np.array([False, True]),
+        np.array([2.0, 7.0]),
+        np.array(["b", "a", "c"]),
+    ],
     ids=lambda labels: str(labels.dtype),
 )
 def test_labels_come_back_in_their_own_type(labels: np.ndarray) -> None:

@@ -23,7 +23,9 @@ def test_importing_trainwell_imports_nothing_heavy() -> None:
     assert imported_by("import trainwell") & HEAVY == set()
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["fit", "--help"], ["--version"], ["fit"], ["ft", "a.csv"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["fit", "--help"], ["--version"], ["fit"], ["ft", "a.csv"]], ids=" ".join
+)
 def test_help_and_wrong_options_are_answered_without_heavy_imports(arguments: list[str]) -> None:
     code = f"import trainwell.cli.main\ntrainwell.cli.main.main({arguments})"
     assert imported_by(code) & HEAVY == {"cyclopts"}

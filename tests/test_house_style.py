@@ -81,7 +81,9 @@ def test_a_file_and_its_functions_are_short_enough_to_be_read(path: Path) -> Non
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)
 def test_a_file_is_named_by_what_it_holds_and_says_so(path: Path) -> None:
-    assert not {"utils", "util", "common", "helpers", "helper", "misc"} & set(path.relative_to(SOURCE).with_suffix("").parts)
+    assert not {"utils", "util", "common", "helpers", "helper", "misc"} & set(
+        path.relative_to(SOURCE).with_suffix("").parts
+    )
     assert ast.get_docstring(TREES[path]), "a file begins with what it holds"
 
 

@@ -28,6 +28,7 @@ _HOME = {
     "load": "trainwell.estimators",
 }
 
+
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'trainwell' has no attribute '{name}'")

@@ -76,9 +76,13 @@ def test_wrong_options_are_refused(case: str, folder: Path, capsys: pytest.Captu
     refused(["fit", "data.csv", *options], message, folder, capsys)
 
 
-def test_a_file_that_is_not_there_is_answered_with_the_nearest(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_there_is_answered_with_the_nearest(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     Path("houses.csv").write_text(GOOD, encoding="utf-8")
-    refused(["fit", "house.csv", "--target", "y"], "No such file: 'house.csv'. Did you mean 'houses.csv'", folder, capsys)
+    refused(
+        ["fit", "house.csv", "--target", "y"], "No such file: 'house.csv'. Did you mean 'houses.csv'", folder, capsys
+    )
 
 
 def test_a_plan_with_an_unknown_key_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -102,7 +102,11 @@ def run_shell(command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     python = f"{sys.executable} -m trainwell"
     return subprocess.run(
-        ["bash", "-c", command.replace("trainwell", python)], capture_output=True, text=True, env=environment, timeout=120
+        ["bash", "-c", command.replace("trainwell", python)],
+        capture_output=True,
+        text=True,
+        env=environment,
+        timeout=120,
     )
 
 

@@ -105,7 +105,19 @@ def test_a_folder_without_a_run_is_refused(command: str, tmp_path: Path, capsys:
 
 def test_ctrl_c_ends_with_the_best_network_so_far(data: Path, tmp_path: Path) -> None:
     out = tmp_path / "run"
-    command = [sys.executable, "-m", "trainwell", "fit", str(data), "--target", "label", "--budget", "90s", "--out", str(out)]
+    command = [
+        sys.executable,
+        "-m",
+        "trainwell",
+        "fit",
+        str(data),
+        "--target",
+        "label",
+        "--budget",
+        "90s",
+        "--out",
+        str(out),
+    ]
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
     journal, deadline = out / "checkpoints" / "journal.json", time.monotonic() + 60

@@ -1,32 +1,15 @@
 """The population's forward against one network written by hand with torch.nn.functional."""
 
 from collections.abc import Mapping
-from itertools import product
 
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tests.networks.blueprints import BLUEPRINTS, DRAW, B, D, K, inputs, matrices
 from trainwell.ingredients import ACTIVATIONS
 from trainwell.networks import Blueprint, Noise
-
-K, B, D = 3, 7, 5
-DRAW = {"dtype": torch.float64}
-
-
-def matrices(blueprint: Blueprint, seed: int = 0) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    g = torch.Generator().manual_seed(seed)
-    theta = torch.randn(K, blueprint.layout.size, generator=g, **DRAW)
-    statistics = torch.rand(K, blueprint.statistics.size, generator=g, **DRAW) + 0.5
-    return blueprint.layout.views(theta), blueprint.statistics.views(statistics)
-
-
-def inputs(blueprint: Blueprint, groups: int) -> tuple[Tensor, Tensor]:
-    g = torch.Generator().manual_seed(9)
-    x = torch.randn(groups, blueprint.inputs, B, generator=g, **DRAW)
-    columns = [torch.randint(c, (groups, 1, B), generator=g) for c in blueprint.cardinalities]
-    return x, torch.cat(columns, 1) if columns else torch.zeros(groups, 0, B, dtype=torch.int64)
 
 
 def by_hand(
@@ -46,18 +29,6 @@ def by_hand(
         a = ACTIVATIONS[b.activation].function(z)
         h = h + a if b.residual and h.shape[1] == a.shape[1] else a
     return F.linear(h, w["output.weight"], w["output.bias"].flatten())
-
-
-BLUEPRINTS = [
-    Blueprint(D, 2, cardinalities, depth, width, activation, norm, residual)
-    for depth, width, (activation, norm), residual, cardinalities in product(
-        (0, 1, 3),
-        (D, 6),
-        (("relu", "none"), ("tanh", "batch"), ("silu", "layer")),
-        (False, True),
-        ((), (3, 8)),
-    )
-] + [Blueprint(0, 1, (4,)), Blueprint(1, 1, width=1)]
 
 
 @pytest.mark.covers("R3", "R4", "R7", "P3")

@@ -49,7 +49,9 @@ def request_of(data: str, options: Options, *, started: float, only_check: bool 
         InputError: a budget, setting or plan that cannot be read, or options that exclude each other.
     """
     if options.test is not None and options.test_size is not None:
-        raise InputError("--test and --test-size exclude each other: give the data to judge by, or a share of the rows.")
+        raise InputError(
+            "--test and --test-size exclude each other: give the data to judge by, or a share of the rows."
+        )
     return Request(
         data=data,
         targets=options.target,

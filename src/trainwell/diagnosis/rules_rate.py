@@ -121,10 +121,9 @@ def leap_of_loss(case: Case) -> tuple[float, int]:
     if not len(losses) or not np.isfinite(losses[0]):
         return float("nan"), 0
     limit = float(np.finfo(np.float32).max)  # what is not finite was larger than anything
-    smooth = running_mean(np.nan_to_num(np.minimum(losses, limit), nan=limit))
-    smooth = smooth / max(losses[0], case.chance_loss or 0.0, 1e-12)
-    lasting = np.diff(steps[len(losses) - len(smooth) :], prepend=0)  # losses need not be recorded at each step
-    return float(smooth.max()), int(lasting[smooth > ABOVE].sum())
+    relative = np.nan_to_num(np.minimum(losses, limit), nan=limit) / max(losses[0], case.chance_loss or 0.0, 1e-12)
+    lasting = np.diff(steps, prepend=0)  # losses need not be recorded at each step
+    return float(running_mean(relative).max()), int(lasting[relative > ABOVE].sum())
 
 
 def _pace(case: Case, layer: str) -> float:

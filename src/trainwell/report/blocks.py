@@ -1,7 +1,7 @@
 """What a section of the page consists of: plain frozen values. The template knows how each kind looks.
 
-Contract: a block says what is shown, never how it looks. Text may mark names in backticks; it is escaped when the page is
-made. Figures are SVG, and safe already.
+Contract: a block says what is shown, never how it looks. Text may mark names in backticks; it is escaped when the page
+is made. Figures are SVG, and safe already.
 """
 
 from collections.abc import Sequence

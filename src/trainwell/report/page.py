@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -140,6 +141,7 @@ def _named(fault: BaseException) -> str:
     return f"{type(fault).__name__}: {fault}" if str(fault) else type(fault).__name__
 
 
+@cache
 def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("trainwell.report", "templates"),

@@ -171,7 +171,7 @@ def _numbers(records: Records, e: Any) -> list[Block]:
     second = scatter(
         [Dots(predicted, error, "", "c0", size=2.4)],
         Axis(f"predicted {name}", **sides),
-        Axis("predicted less true"),
+        Axis("predicted − true"),
         label="Errors",
         curves=[zero],
         height=340,
@@ -186,7 +186,7 @@ def _numbers(records: Records, e: Any) -> list[Block]:
         f" {number(len(points))} of {counted(e['rows'], 'row')} are drawn." if e.get("rows", 0) > len(points) else ""
     )
     figures = (
-        Figure(first, f"**Predicted against true.**{shown}"),
+        Figure(first, f"**Predicted against true.** On the line a prediction is exact.{shown}"),
         Figure(second, f"**Errors.** A bend or a funnel here is something the networks missed.{told}"),
     )
     only = (

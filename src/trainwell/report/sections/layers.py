@@ -90,7 +90,7 @@ def _rate(records: Records, members: list[int]) -> list[Figure]:
     series = [s for m in members if len((s := records.vitals.series("learning_rate", member=m))[0]) > 1]
     if not series:
         return []
-    lines = [Curve(steps / (per_epoch or 1), rates, colour="c2", faint=len(series) > 1) for steps, rates in series]
+    lines = [Curve(steps / (per_epoch or 1), rates, colour="c2") for steps, rates in series]
     x, y = Axis("epoch" if per_epoch else "update", low=0.0), Axis(low=0.0)
     drawing = line_chart(lines, x, y, label="Learning rate by epoch", width=WIDTH, height=HEIGHT)
     return [Figure(drawing, "**Learning rate.** Of every network.", "third")]
