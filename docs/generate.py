@@ -12,12 +12,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 from unittest.mock import patch
 
 from annotated_types import BaseMetadata
-from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from trainwell.cli.app import app
 from trainwell.cli.catalog import FAMILIES
 from trainwell.plan import NAMED, Plan
+from trainwell.plan.sections import Section
 
 FOLDER = Path(__file__).parent
 NOTE = "<!-- Written by `make docs` from the code. Do not edit. -->\n\n"
@@ -29,14 +29,14 @@ def plan_page() -> str:
     top = [(name, field) for name, field in Plan.model_fields.items() if not is_section(field)]
     parts = [
         "# The plan\n",
-        "A plan is the whole configuration of one training. `plan.yaml` in a run directory holds it, each value with who",
-        "chose it and why. Give your own with `--plan my.yaml`, single values with `--set key=value` (the last part of the",
-        "path is enough where it is unique). What you leave open is chosen from the data and by the search.\n",
+        "A plan is the whole configuration of one training. `plan.yaml` in a run directory holds it, each value with",
+        "who chose it and why. Give your own with `--plan my.yaml`, single values with `--set key=value` (the last",
+        "part of the path is enough where it is unique). What you leave open is chosen from the data and by the search.\n",
         *table(("value", "type", "standard", "meaning"), (row(name, name, Plan, field) for name, field in top)),
     ]
     for name, field in Plan.model_fields.items():
         section = field.annotation
-        if isinstance(section, type) and issubclass(section, BaseModel):
+        if isinstance(section, type) and issubclass(section, Section):
             lines = (row(f"{name}.{key}", key, section, inner) for key, inner in section.model_fields.items())
             parts += [f"\n## {name}\n", f"{section.__doc__}\n", *table(("value", "type", "standard", "meaning"), lines)]
     return "\n".join(parts) + "\n"
@@ -44,17 +44,16 @@ def plan_page() -> str:
 
 def is_section(field: FieldInfo) -> bool:
     """Whether a field holds further values."""
-    return isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+    return isinstance(field.annotation, type) and issubclass(field.annotation, Section)
 
 
-def row(path: str, name: str, owner: type[BaseModel], field: FieldInfo) -> tuple[str, ...]:
+def row(path: str, name: str, owner: type[Section], field: FieldInfo) -> tuple[str, ...]:
     """One value as cells of the table."""
-    names = NAMED.get(owner, {}).get(name)  # type: ignore[arg-type]
-    kind = (
-        " or ".join([f"`{each}`" for each in (*(["auto"] if field.default == "auto" else []), *names)]) if names else ""
-    )
+    registry = NAMED.get(owner, {}).get(name)
+    automatic = ["auto"] if field.default == "auto" else []
+    kind = type_words(field) if registry is None else " or ".join(f"`{each}`" for each in [*automatic, *registry])
     standard = "null" if field.default is None else field.default
-    return f"`{path}`", kind or type_words(field), f"`{standard}`", (field.description or "").replace("|", "\\|")
+    return f"`{path}`", kind, f"`{standard}`", (field.description or "").replace("|", "\\|")
 
 
 def type_words(field: FieldInfo) -> str:

@@ -48,7 +48,7 @@ def test_frames_with_mixed_columns_are_learned_from(library: str) -> None:
     frame = moons(200)
     X, y = frame.drop("label"), frame["label"]
     given: Any = (X.to_pandas(), y.to_pandas()) if library == "pandas" else (X, y)
-    model = classifier().fit(*given)
+    model: Any = classifier().fit(*given)
     assert model.classes_.tolist() == ["down", "up"]
     assert model.feature_names_in_.tolist() == ["x", "z", "colour"] and model.n_features_in_ == 3
     assert model.score(*given) > 0.9
@@ -124,7 +124,7 @@ def test_pipelines_searches_and_clones_take_the_estimators() -> None:
     grid.fit(frame[["a", "b"]], frame["height"])
     assert grid.cv_results_["mean_test_score"].shape == (2,)
     assert np.isfinite(grid.cv_results_["mean_test_score"]).all()
-    copy = clone(grid.best_estimator_)
+    copy: Any = clone(grid.best_estimator_)
     assert copy.get_params()["regressor__seed"] == grid.best_params_["regressor__seed"]
     assert not hasattr(copy[-1], "run_")
 

@@ -38,7 +38,7 @@ def module_name(path: Path) -> str:
 
 
 def imported(path: Path) -> Iterator[str]:
-    """Every module that a file imports, at its top or in a function; `from a import b` gives a.b where that is a module."""
+    """Every module that a file imports, at its top or in a function; of `from a import b` a.b where that is one."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -10,13 +10,14 @@ The names below are the public ones. They are imported when first used (PEP 562)
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from trainwell.version import VERSION as __version__
+from trainwell.version import VERSION
 
 if TYPE_CHECKING:
     from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit, load as load
     from trainwell.plan import Plan as Plan
     from trainwell.recipe import Run as Run
 
+__version__ = VERSION
 __all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load"]
 
 _HOME = {

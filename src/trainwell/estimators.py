@@ -41,7 +41,7 @@ def fit(
     """Train on a table: look at the data, check, search, train, test, report.
 
     Args:
-        X: features: a frame, an array (N, D), lists; or, with names for y, the whole table: also a path or bundled name.
+        X: features: a frame, an array (N, D), lists. With names for y: the whole table, also a path or a bundled name.
         y: targets (N,) or (N, C); or the name of the column of X to predict, or a tuple of several.
         plan: values to hold to, or the path of their file. settings: further ones by dotted path.
         budget: seconds, or text such as "5m"; None: two minutes. trials: plans to draw; 0: no search.
@@ -187,7 +187,7 @@ class Regressor(RegressorMixin, BaseEstimator):
     def fit(self, X: Any, y: Any) -> "Regressor":
         """Train on features X (N, D) and numbers y (N,) or (N, C)."""
         X, numbers = _checked(self, X, y)
-        numbers = check_array(numbers, ensure_2d=False, dtype=np.float64, input_name="y")
+        numbers = _array(numbers, ensure_2d=False, dtype=np.float64, input_name="y")
         self.columns_, self.run_ = _trained(self, *_joined(X, numbers, _name_of(y)), "regression")
         return self
 
@@ -213,22 +213,25 @@ def _with_input_tags(tags: Tags) -> Tags:
 
 def _checked(estimator: Estimator, X: Any, y: Any) -> tuple[Any, np.ndarray]:
     """X as it is if a frame, else an array (N, D); y as an array (N,) or (N, C) without missing values."""
-    X = _checked_features(estimator, X, y, reset=True)
-    target = check_array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
+    _validate(estimator, X, y, skip_check_array=True)  # y is not forgotten
+    X = _checked_features(estimator, X, reset=True)
+    target = _array(y, ensure_2d=False, dtype=None, input_name="y", estimator=estimator)
     check_consistent_length(X, target)
     return X, target
 
 
-def _checked_features(estimator: Estimator, X: Any, y: Any = None, *, reset: bool) -> Any:
+def _checked_features(estimator: Estimator, X: Any, *, reset: bool) -> Any:
     """X after scikit-learn's checks of its shape and names; the types of a frame's columns are kept."""
-    given = {} if y is None and not reset else {"y": y}
-    if _is_frame(X):
-        validate_data(estimator, X, reset=reset, skip_check_array=True, **given)
-        return X
-    if reset and y is None:
-        validate_data(estimator, X, None, reset=reset, skip_check_array=True)  # says that y is required
-    checks: dict[str, Any] = {"dtype": None, "ensure_all_finite": False, "ensure_min_samples": 2 if reset else 1}
-    return validate_data(estimator, X, reset=reset, **checks)
+    if hasattr(X, "columns") and hasattr(X, "dtypes"):
+        return _validate(estimator, X, reset=reset, skip_check_array=True)
+    return _validate(
+        estimator, X, reset=reset, dtype=None, ensure_all_finite=False, ensure_min_samples=2 if reset else 1
+    )
+
+
+# scikit-learn has no annotations, and what is inferred from its standard values is too narrow.
+_validate: Any = validate_data
+_array: Any = check_array
 
 
 def _each_class_twice(table: Table, labels: np.ndarray) -> Table:
@@ -303,10 +306,6 @@ def _is_name(y: Any) -> bool:
 
 def _by_name(X: Any, y: str | tuple[str, ...]) -> tuple[Table, tuple[str, ...]]:
     return read_table(X), (y,) if isinstance(y, str) else y
-
-
-def _is_frame(X: Any) -> bool:
-    return hasattr(X, "columns") and hasattr(X, "dtypes")
 
 
 def _plan(plan: Plan | str | Path | None, settings: Mapping[str, Any] | None) -> Plan:

@@ -1,12 +1,12 @@
 """The commands and their options are a contract: programs outside this repository rely on them."""
 
 import re
+import tomllib
 from importlib import import_module
 from pathlib import Path
 from typing import get_args
 
 import pytest
-import tomllib
 
 from docs.generate import command_page
 from trainwell.cli.app import app

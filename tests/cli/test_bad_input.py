@@ -1,4 +1,4 @@
-"""Every wrong input of the command line ends with exit code 2 and one line that says what is wrong, and writes nothing."""
+"""Every wrong input ends with exit code 2 and one line that says what is wrong, and nothing is written."""
 
 import re
 from collections.abc import Callable

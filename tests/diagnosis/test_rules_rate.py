@@ -37,8 +37,7 @@ def test_without_a_gradient_it_is_not_the_rate() -> None:
 
 def test_a_training_that_has_just_begun_is_judged_by_its_pace_and_not_before_a_fifth() -> None:
     slow = everywhere("update-ratio", 4e-4)
-    early = {name: {signal: [value] * 5 for signal, value in vitals.items()} for name, vitals in slow.items()}
-    begun = case_of(loss=FLAT[:16], layers=early)
+    begun = case_of(loss=FLAT[:16], layers=everywhere("update-ratio", [4e-4] * 6))
     assert SMALL(begun) is None
     assert SMALL(case_of(loss=FLAT[:40], layers=slow)), "0.04 over all 100 updates at this pace"
     quick = everywhere("update-ratio", 1e-3)

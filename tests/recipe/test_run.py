@@ -214,14 +214,14 @@ import sys
 from pathlib import Path
 from trainwell.recipe import Request, run_recipe
 run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=0, out=Path(sys.argv[2]), settings={
-    "training.epochs": "60", "ensemble.members": "3", "data.folds": "0", "network.norm": "batch",
+    "training.epochs": "30", "ensemble.members": "3", "data.folds": "0", "network.norm": "batch",
     "regularisation.dropout": "0.2", "training.batch_size": "16", "network.width": "64", "training.patience": "60"}))
 """
 
 
-def start(table: Path, out: Path) -> subprocess.Popen[bytes]:
+def start(table: Path, out: Path, script: str = SCRIPT) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(table), str(out)], env={**os.environ, "TRAINWELL_SAVE_EVERY": "0.1"}
+        [sys.executable, "-c", script, str(table), str(out)], env={**os.environ, "TRAINWELL_SAVE_EVERY": "0.1"}
     )
 
 
@@ -235,7 +235,7 @@ def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
 
 def test_a_killed_run_resumes_bit_identically(tmp_path: Path) -> None:
     table = tmp_path / "moons.csv"
-    moons(1500).write_csv(table)
+    moons(800).write_csv(table)
     assert start(table, tmp_path / "whole").wait() == 0
     process = start(table, tmp_path / "killed")
     wait_for(tmp_path / "killed" / "checkpoints" / "final.safetensors", process)
@@ -252,7 +252,7 @@ def test_a_killed_run_resumes_bit_identically(tmp_path: Path) -> None:
 
 def test_ctrl_c_ends_with_the_best_so_far_and_can_be_continued(tmp_path: Path) -> None:
     table = tmp_path / "moons.csv"
-    moons(1500).write_csv(table)
+    moons(800).write_csv(table)
     process = start(table, tmp_path / "run")
     wait_for(tmp_path / "run" / "checkpoints" / "final.safetensors", process)
     process.send_signal(signal.SIGINT)
@@ -263,3 +263,26 @@ def test_ctrl_c_ends_with_the_best_so_far_and_can_be_continued(tmp_path: Path) -
     finished = resume_run(tmp_path / "run")
     assert not finished.result["interrupted"]
     assert resume_run(tmp_path / "run").result == finished.result
+
+
+SEARCH = """
+import sys
+from pathlib import Path
+from trainwell.recipe import Request, run_recipe
+run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=18, out=Path(sys.argv[2]), settings={
+    "training.epochs": "30", "ensemble.members": "2", "data.folds": "0", "training.batch_size": "16", "network.width": "32"}))
+"""
+
+
+def test_a_run_killed_during_its_search_goes_on_in_it(tmp_path: Path) -> None:
+    table = tmp_path / "moons.csv"
+    moons(800).write_csv(table)
+    assert start(table, tmp_path / "whole", SEARCH).wait() == 0
+    process = start(table, tmp_path / "killed", SEARCH)
+    wait_for(tmp_path / "killed" / "checkpoints" / "search-1.safetensors", process)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    resumed, whole = resume_run(tmp_path / "killed"), load_run(tmp_path / "whole")
+    assert_frame_equal(resumed.trials, whole.trials)
+    assert resumed.ensemble is not None and whole.ensemble is not None
+    assert torch.equal(resumed.ensemble.theta, whole.ensemble.theta)

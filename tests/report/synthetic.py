@@ -115,7 +115,13 @@ def record(train: Sequence[float], validation: Sequence[float], members: int = 3
     made, who = Record(), list(range(members))
     for epoch, (a, b) in enumerate(zip(train, validation, strict=True), start=1):
         step = epoch * PER_EPOCH
-        values = {"loss": a, "train_loss": a, "validation_loss": b, "validation_metric": 1 - b, "learning_rate": 0.01 / epoch}
+        values = {
+            "loss": a,
+            "train_loss": a,
+            "validation_loss": b,
+            "validation_metric": 1 - b,
+            "learning_rate": 0.01 / epoch,
+        }
         for signal, value in values.items():
             made.add(step, "", signal, who, [value * (1 + 0.01 * m) for m in who])
         for depth, layer in enumerate(LAYERS):
@@ -206,7 +212,9 @@ def stopped_after(content: dict[str, Any], name: str) -> dict[str, Any]:
     """The result of a run that Ctrl-C ended after this stage."""
     names = [stage["name"] for stage in content["stages"]]
     kept = content["stages"][: names.index(name) + 1]
-    lost = [{"name": n, "passed": None, "evidence": {"why": "interrupted before this stage"}} for n in names[len(kept) :]]
+    lost = [
+        {"name": n, "passed": None, "evidence": {"why": "interrupted before this stage"}} for n in names[len(kept) :]
+    ]
     nothing = {"test": {}, "validation": {}, "members": 0, "trials": 0, "interrupted": True}
     baselines = content["baselines"] if "baselines" in names[: len(kept)] else {}
     return {**content, **nothing, "baselines": baselines, "stages": [*kept, *lost]}

@@ -36,7 +36,7 @@ def explain_kind(kind: str | None) -> None:
     sys.stdout.write(columns(FAMILIES["findings"]()) + "\n" if kind is None else explain_text(kind))
 
 
-def columns(lines: Mapping[str, str]) -> str:
+def columns(lines: Mapping[Any, str]) -> str:
     """Names and their lines in two columns.
 
     >>> print(columns({"relu": "max(0, x)", "identity": "x"}))
@@ -51,7 +51,7 @@ def _of_registry(registry: Registry[Any]) -> Callable[[], dict[str, str]]:
     return lambda: {name: registry.summary(name) for name in registry}
 
 
-FAMILIES: dict[str, Callable[[], Mapping[str, str]]] = {
+FAMILIES: dict[str, Callable[[], Mapping[Any, str]]] = {
     "activations": _of_registry(ACTIVATIONS),
     "columns": lambda: dict(COLUMN_KINDS),
     "data": lambda: dict.fromkeys(BUNDLED, ""),

@@ -55,7 +55,7 @@ def saturated_units(case: Case) -> Finding | None:
     return Finding(
         "saturated-units",
         _severity(case, step, wall=False),
-        f"{share:.0%} of the units of {layer} are saturated: for most samples they sit at a bound, where the slope is ≈ 0.",
+        f"{share:.0%} of the units of {layer} are saturated: they sit flat at a bound for most samples.",
         layer=layer,
         member=case.member,
         step=step,

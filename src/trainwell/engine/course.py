@@ -104,8 +104,8 @@ class Course:
         return len(self.population) > 0 and self.population.step < self.total_steps
 
     def end(self, members: Sequence[int], kind: OutcomeKind) -> None:
-        """Members leave the matrix; what they reached stays in `best`."""
-        leaving = set(members)
+        """Members that still train leave the matrix; what they reached stays in `best`."""
+        leaving = {member for member in members if self.outcomes[member].kind == "running"}
         for member in leaving:
             self.outcomes[member] = Outcome(kind, self.population.step, int(self.best.step[member]))
         rows = [i for i, member in enumerate(self.population.members.tolist()) if member not in leaving]

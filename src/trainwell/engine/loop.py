@@ -20,8 +20,9 @@ from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, M
 def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:
     """Train a course's members until all have ended, or up to step `until`; yields a `Moment` after every update.
 
-    Members end by themselves when their loss is not finite, or after `patience` evaluations without improvement. A
-    moment with an `evaluation` is yielded after best weights were kept and before members leave.
+    Members end by themselves when their loss is not finite, or after `patience` evaluations without improvement. When a
+    moment is yielded its step is complete: best weights are kept, and members that ended have left. So a checkpoint
+    written then continues bit for bit.
     """
     last = course.total_steps if until is None else min(until, course.total_steps)
     while course.running and course.population.step < last:
@@ -29,11 +30,10 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
         step = course.population.step
         if step % course.evaluate_every == 0 or step == last:
             moment.evaluation = _evaluate(course)
+            _let_go(course, moment)
         yield moment
         for change in moment.changes:
             _apply(course, change)
-        if moment.evaluation is not None:
-            _let_go(course, moment)
 
 
 def _step(course: Course, wants_layers: WantsLayers) -> Moment:
@@ -103,16 +103,14 @@ def _evaluate(course: Course) -> Evaluation:
 def _let_go(course: Course, moment: Moment) -> None:
     """Members that diverged, ran out of patience or finished leave the matrix."""
     assert moment.evaluation is not None
-    population, kept = course.population, torch.isin(moment.members, course.population.members)
+    population = course.population
     finite = torch.isfinite(moment.evaluation.loss) & torch.isfinite(moment.loss)
-    diverged = moment.members[kept & ~finite].tolist()
-    tired = moment.members[kept & finite & (course.best.waited[moment.members] >= course.patience)].tolist()
-    if diverged:
-        course.end(diverged, "diverged")
+    tired = finite & (course.best.waited[moment.members] >= course.patience)
+    course.end(moment.members[~finite].tolist(), "diverged")
     if population.step >= course.total_steps:
-        course.end(course.population.members.tolist(), "finished")
-    elif tired:
-        course.end(tired, "stopped-early")
+        course.end(population.members.tolist(), "finished")
+    else:
+        course.end(moment.members[tired].tolist(), "stopped-early")
 
 
 def _apply(course: Course, change: Change) -> None:

@@ -39,6 +39,7 @@ class Origin(Section):
     why: str
 
 
+NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # 2020-13-45 is a ValueError, 1000 brackets are the last
 STANDARD = Origin(by="default", why="trainwell's standard value")
 
 
@@ -53,7 +54,7 @@ class Plan(Section):
     """
 
     version: Literal[1] = Field(default=1, description="version of this file's format")
-    task: Literal["auto"] | Task = Field(
+    task: Literal["auto", Task] = Field(
         default="auto", description="what is predicted; auto: inferred from the target"
     )
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="every random stream starts here")
@@ -194,7 +195,7 @@ def apply_settings(plan: Plan, settings: Mapping[str, str]) -> Plan:
 def _scalar(key: str, text: str) -> Any:
     try:
         value = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         raise PlanError(f"--set {key}: '{text}' is not a value.") from error
     return _number(value)
 
@@ -210,18 +211,18 @@ def _number(value: Any) -> Any:
 
 
 def _parse(source: str | Path) -> dict[str, Any]:
-    is_text = isinstance(source, str) and ("\n" in source or ":" in source and not Path(source).suffix)
+    is_text = isinstance(source, str) and ("\n" in source or ": " in source)
     name = "the text" if is_text else str(source)
     if is_text:
         text = str(source)
     else:
         try:
             text = Path(source).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ValueError) as error:
             raise PlanError(f"Plan: cannot read '{source}': {_reason(error)}.") from error
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except NOT_YAML as error:
         where = getattr(error, "problem_mark", None)
         line = f" at line {where.line + 1}" if where else ""
         raise PlanError(f"Plan: {name} is not YAML{line}; write lines such as 'seed: 1'.") from error
@@ -230,7 +231,7 @@ def _parse(source: str | Path) -> dict[str, Any]:
     return tree
 
 
-def _reason(error: OSError | UnicodeDecodeError) -> str:
+def _reason(error: OSError | ValueError) -> str:
     return (error.strerror or "unreadable").lower() if isinstance(error, OSError) else "not UTF-8 text"
 
 
@@ -257,6 +258,11 @@ def validated(tree: Mapping[str, Any]) -> Plan:
 
 def _line(fault: Any) -> str:
     path = ".".join(str(part) for part in fault["loc"])
+    if path in paths() and fault["type"] == "extra_forbidden":
+        section, _, leaf = path.rpartition(".")
+        return f"Plan: write '{path}' in a file as '{section}: {{{leaf}: ...}}'."
+    if fault["type"] == "model_type":
+        return f"Plan: {path} = {fault['input']!r}: must be a mapping of its values; leave it out for standard ones."
     if fault["type"] == "extra_forbidden":
         known = [p for full in paths() for p in (full, full.partition(".")[0])]
         return f"Plan: unknown key '{path}'.{did_you_mean(path, known)}"

@@ -219,8 +219,9 @@ def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, fl
     _write_result(ws, stages, seconds)
     _log(ws, stages, seconds)
     if not ws.clock.interrupted:
-        for name in ("data.parquet", "test.parquet", "final.safetensors", "vitals.parquet"):
-            (folder / "checkpoints" / name).unlink(missing_ok=True)
+        for path in (folder / "checkpoints").iterdir():
+            if path.suffix in (".parquet", ".safetensors"):
+                path.unlink()
         ws.journal.note("finished", True)
     return load_run(folder)
 

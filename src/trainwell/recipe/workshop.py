@@ -1,5 +1,6 @@
 """What the stages share: the data in tensors, the plan, the clock, the journal, and how a course is built from rows."""
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +30,7 @@ from trainwell.recipe.journal import Journal
 from trainwell.recipe.metrics import MAIN
 from trainwell.recipe.request import Progress, Show
 
+SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
 REPORTING = 1.0  # seconds that findings, files and the page take
 MONITOR_METRIC_FROM = 2_000  # validation rows from which accuracy is fine enough to choose by (sd below 1 %)
 

@@ -38,7 +38,7 @@ def _interrupted(case: Case) -> Iterator[str]:
 
 
 def _failed_checks(case: Case) -> Iterator[str]:
-    for stage in case.records.result.get("stages") or ():
+    for stage in case.records.stages:
         if stage.get("passed") is False and stage.get("name") not in ("test", "final", "search"):
             name = stage_name(stage["name"])
             yield f"The check “{name}” failed: look there first, since no tuning mends what it shows."

@@ -55,9 +55,15 @@ class Records:
         main = self.result.get("metric") or {}
         return main.get("higher_is_better") if metric == main.get("name") else HIGHER_IS_BETTER.get(metric)
 
+    @property
+    def stages(self) -> list[Mapping[str, Any]]:
+        """Records of the stages that were reached, in their order."""
+        kept = self.result.get("stages")
+        return [s for s in kept if isinstance(s, Mapping) and "name" in s] if isinstance(kept, list) else []
+
     def stage(self, name: str) -> Mapping[str, Any] | None:
         """The record of a stage; None when it was not reached."""
-        return next((stage for stage in self.result.get("stages") or () if stage.get("name") == name), None)
+        return next((stage for stage in self.stages if stage["name"] == name), None)
 
     def evidence(self, name: str) -> Mapping[str, Any]:
         """What a stage measured; empty when it was not reached."""

@@ -125,9 +125,9 @@ def _how_good(s: Standing, target: str) -> str:
 
 
 def _unfinished(records: Records, target: str) -> tuple[str, str]:
-    stages = [stage.get("name") for stage in records.result.get("stages") or ()]
+    stages = [stage.get("name") for stage in records.stages]
     if "final" not in stages and not records.interrupted:
-        failed = [s["name"] for s in records.result.get("stages") or () if s.get("passed") is False]
+        failed = [s["name"] for s in records.stages if s.get("passed") is False]
         if failed:
             return f"Not ready to train on {target}: {counted(len(failed), 'check', numerals=True)} failed.", "bad"
         return f"Ready to train on {target}: every check before the training passed.", "good"

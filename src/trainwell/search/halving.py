@@ -5,6 +5,8 @@ A *trial* is one plan; with cross-validation it is several rows, one a fold, jud
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 from trainwell.base import Outcome
 from trainwell.engine import Course, Moment, train
@@ -73,29 +75,50 @@ def cost(rungs: Sequence[Rung]) -> float:
 
 
 def halve(
-    entries: Sequence[Entry], rungs: Sequence[Rung], *, monitor: str, stop: Callable[[], bool]
-) -> Iterator[tuple[int, Moment]]:
-    """Train all trials rung by rung, keep the better; yields every moment with the number of its rung.
+    entries: Sequence[Entry],
+    rungs: Sequence[Rung],
+    *,
+    monitor: str,
+    stop: Callable[[], bool],
+    remember: Callable[[str, Callable[[], Any]], Any] = lambda name, compute: compute(),
+) -> Iterator[tuple[int, Course, Moment]]:
+    """Train all trials rung by rung, keep the better; yields every moment with its rung's number and its course.
 
-    When `stop()` turns true the search ends where it is; what has been reached stands in the entries.
+    When `stop()` turns true the search ends where it is; what has been reached stands in the entries. With `remember`
+    (a journal's) and courses from checkpoints, a search goes on where it was stopped: courses that have come far
+    enough are not trained again, and the verdicts at the end of a rung are those of the first time.
     """
     alive = list(entries)
     for number, rung in enumerate(rungs):
         for course in dict.fromkeys(entry.course for entry in alive):
             until = max(1, round(rung.share * course.total_steps))
             for moment in train(course, until=until):
-                yield number, moment
+                yield number, course, moment
                 if stop():
                     break
         for entry in alive:
             entry.rung = number
             entry.judge()
+        if not stop():
+            _recall(alive, remember(f"search.rung.{number}", partial(_verdicts, tuple(alive))))
         alive.sort(key=lambda entry: entry.worse_by(monitor))
         if stop():
             break
         keep = rungs[number + 1].trials if number + 1 < len(rungs) else len(alive)
         for entry in alive[keep:]:
-            entry.course.end([m for m in entry.members if entry.course.outcomes[m].kind == "running"], "culled")
+            entry.course.end(entry.members, "culled")
         alive = alive[:keep]
     for entry in entries:
         entry.outcome = entry.course.outcomes[entry.members[0]]
+
+
+def _verdicts(entries: Sequence[Entry]) -> dict[str, list[float]]:
+    return {str(entry.number): [entry.loss, entry.metric] for entry in entries}
+
+
+def _recall(entries: Sequence[Entry], verdicts: dict[str, list[float | None]]) -> None:
+    """Take over the verdicts of the first time; a journal keeps infinities as None."""
+    for entry in entries:
+        loss, metric = verdicts[str(entry.number)]
+        entry.loss = float("inf") if loss is None else loss
+        entry.metric = -float("inf") if metric is None else metric

@@ -1,7 +1,6 @@
 """The final networks: the best plans of the search under several seeds, trained to the end, averaged (rows B9, B10)."""
 
 import math
-import os
 from typing import Any
 
 import numpy as np
@@ -14,11 +13,10 @@ from trainwell.engine import Course, Ensemble, Record, load_checkpoint, save_che
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import Row, Workshop, as_probabilities
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Workshop, as_probabilities
 from trainwell.vitals import observe, sampling
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
-SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
 OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
 EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
 
@@ -46,7 +44,7 @@ def train_final(ws: Workshop) -> Result:
 
 
 def _design(ws: Workshop) -> dict[str, Any]:
-    """How many members and epochs fit into what is left of the budget; epochs give way first, to a quarter of the plan's."""
+    """How many members and epochs fit into what is left of the budget; epochs give way first, to a quarter."""
     plan = _final_plan(ws, ws.carry["search"]["plans"][0], None)
     wanted, epochs = plan.ensemble.members, plan.training.epochs
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:

@@ -26,7 +26,7 @@ Line = Callable[[Evidence], str]
 
 def checks(records: Records) -> Section:
     """Every stage of the recipe in its order."""
-    names = [*STAGES, *(s["name"] for s in records.result.get("stages") or () if s["name"] not in STAGES)]
+    names = [*STAGES, *(s["name"] for s in records.stages if s["name"] not in STAGES)]
     lines = tuple(_check(records, name) for name in names)
     failed = sum(check.state == "failed" for check in lines)
     mark, tone = (f"{failed} failed", "bad") if failed else ("", "plain")

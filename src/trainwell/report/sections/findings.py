@@ -53,11 +53,7 @@ def what_was_checked(records: Records) -> str:
             else ""
         )
         parts.append(f"The rules looked for {listed([code(kind) for kind in RULES], last='or')}, in {seen}.")
-    passed = [
-        stage_name(s["name"]).lower()
-        for s in records.result.get("stages") or ()
-        if s.get("passed") is True and s["name"] in CHECKED
-    ]
+    passed = [stage_name(s["name"]).lower() for s in records.stages if s.get("passed") is True and s["name"] in CHECKED]
     if passed:
         parts.append(f"Passed on the way: {listed(passed)}.")
     return " ".join(parts)
