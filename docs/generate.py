@@ -31,7 +31,8 @@ def plan_page() -> str:
         "# The plan\n",
         "A plan is the whole configuration of one training. `plan.yaml` in a run directory holds it, each value with",
         "who chose it and why. Give your own with `--plan my.yaml`, single values with `--set key=value` (the last",
-        "part of the path is enough where it is unique). What you leave open is chosen from the data and by the search.\n",
+        "part of the path is enough where it is unique). What you leave open is chosen from the data and by the",
+        "search.\n",
         *table(("value", "type", "standard", "meaning"), (row(name, name, Plan, field) for name, field in top)),
     ]
     for name, field in Plan.model_fields.items():

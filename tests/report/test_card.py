@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -27,7 +28,7 @@ def test_a_regression_is_tagged_as_one(tmp_path: Path) -> None:
 
 def test_names_of_strangers_have_no_meaning_in_a_card(tmp_path: Path) -> None:
     evil = "a|b`c\n# <script>"
-    content = result() | {"targets": [evil]}
+    content: dict[str, Any] = result() | {"targets": [evil]}
     content["stages"][0]["evidence"]["columns"][0]["name"] = evil
     content["stages"][0]["evidence"]["notes"] = ["<img src=x> [link](y)"]
     card = model_card(write_run(tmp_path / "demo", content))

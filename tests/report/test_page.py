@@ -104,7 +104,7 @@ def test_every_anchor_of_the_contents_leads_somewhere(tmp_path: Path) -> None:
 
 
 def test_names_of_strangers_are_inert_wherever_they_stand(tmp_path: Path) -> None:
-    content = result() | {"targets": [EVIL], "source": EVIL}
+    content: dict[str, Any] = result() | {"targets": [EVIL], "source": EVIL}
     evidence = {stage["name"]: stage["evidence"] for stage in content["stages"]}
     evidence["data"] |= {"targets": [EVIL], "notes": [EVIL], "why_task": EVIL, "classes": {EVIL: 3, "b": 1}}
     evidence["data"]["columns"][0] |= {"name": EVIL, "why": EVIL, "note": EVIL, "kind": EVIL}

@@ -12,7 +12,7 @@ from trainwell.diagnosis import SEVERITIES, Finding
 from trainwell.recipe import Run
 from trainwell.report.page import verdict
 from trainwell.report.records import read_records
-from trainwell.report.words import counted, is_number, metric_name, model_name, number, seconds, stage_name
+from trainwell.report.words import counted, is_number, metric_name, model_title, number, score, seconds, stage_name
 
 COLOURS = {"info": "blue", "warning": "yellow", "critical": "red"}
 VERDICTS = {True: ("passed", "green"), False: ("failed", "red"), None: ("done", "dim")}
@@ -31,7 +31,7 @@ def metrics_table(result: Mapping[str, Any]) -> Table:
     ours = result[part]
     worst = float("-inf") if main["higher_is_better"] else float("inf")
     rows = sorted(
-        [("trainwell", ours), *((model_name(name), scores) for name, scores in result["baselines"].items())],
+        [("trainwell", ours), *((model_title(name), scores) for name, scores in result["baselines"].items())],
         key=lambda row: row[1].get(main["name"], worst),
         reverse=main["higher_is_better"],
     )
@@ -40,7 +40,7 @@ def metrics_table(result: Mapping[str, Any]) -> Table:
     for name in ours:
         table.add_column(metric_name(name), justify="right", style="bold" if name == main["name"] else "")
     for label, scores in rows:
-        cells = [number(scores[name], keep_zeros=True) if name in scores else "" for name in ours]
+        cells = [score(name, scores[name]) if name in scores else "" for name in ours]
         table.add_row(label, *cells, style="green" if label == "trainwell" else "")
     return table
 

@@ -142,7 +142,8 @@ class Population:
         self.step += 1
         if self._clips:
             norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
-            self.gradient.mul_((self.columns["clip_norm"] / norm).clamp_(max=1.0))
+            limit = self.columns["clip_norm"]
+            self.gradient.mul_(torch.where(norm > limit, limit / norm, 1.0))
         columns = {**self.columns, "learning_rate": rate}
         self.optimizer.update(self.theta, self.gradient, self.state, columns, self.step)
 

@@ -36,7 +36,7 @@ def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
 
 def _data(rows: int, numbers: int) -> dict[str, Choice]:
     folds = 5 if 10 <= rows < FOLDS_BELOW else 0
-    bins = 8 if rows < 500 else 16 if rows < FOLDS_BELOW else 32
+    bins = 8 if rows < 500 else 16 if rows < 20_000 else 32
     bins = max(2, min(bins, BINNED_INPUTS // max(1, numbers), BINNED_CELLS // max(1, numbers * rows)))
     choices: dict[str, Choice] = {
         "data.folds": (folds, f"{rows} rows: every row judges once, in {folds} folds" if folds else f"{rows} rows"),

@@ -75,7 +75,7 @@ class OptimizerSection(Section):
     name: str = Field(default="adamw", description="update rule")
     learning_rate: Positive = Field(default=1e-3, description="η, the peak of the schedule")
     weight_decay: NonNegative = Field(
-        default=0.0, description="λ; coupled as L2 in sgd, momentum, adam; decoupled in adamw"
+        default=0.01, description="λ; coupled as L2 in sgd, momentum, adam; decoupled in adamw"
     )
     momentum: Fraction = Field(default=0.9, description="γ of momentum, β1 of Adam")
     beta2: Fraction = Field(default=0.999, description="β2 of Adam")
@@ -92,7 +92,7 @@ class ScheduleSection(Section):
 class RegularisationSection(Section):
     """What keeps the network from learning by heart."""
 
-    dropout: Fraction = Field(default=0.0, description="share of hidden units silenced in each step")
+    dropout: Fraction = Field(default=0.1, description="share of hidden units silenced in each step")
     clip_norm: Positive | None = Field(
         default=None, description="largest global gradient norm of a member; null: no clipping"
     )

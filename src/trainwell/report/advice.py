@@ -26,10 +26,11 @@ Rule = Callable[[Case], Iterator[str]]
 
 
 def advice(records: Records, standing: Standing | None, fit: Fit) -> tuple[str, ...]:
-    """The most pressing things to do; the last is always how to go on."""
+    """The most pressing things to do; the last is how to go on."""
     case = Case(records, standing, fit)
     said = [sentence for rule in RULES for sentence in rule(case)]
-    return (*said[: MOST - 1], _go_on(case))
+    onward = _go_on(case)
+    return (*said[: MOST - 1], onward) if onward else tuple(said[:MOST])
 
 
 def _interrupted(case: Case) -> Iterator[str]:
@@ -108,6 +109,8 @@ def _small_test(case: Case) -> Iterator[str]:
 def _go_on(case: Case) -> str:
     name = case.records.name
     if not case.records.result.get("members"):
+        if case.records.interrupted:
+            return ""
         return "Then train: `trainwell fit` with the same data and target."
     return f'Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load("{name}")`.'
 

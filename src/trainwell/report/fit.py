@@ -95,8 +95,10 @@ def judge_fit(records: Records, found: list[Course]) -> Fit:
             "underfit",
             f"Underfit: the validation loss fell by {percent(max(gain, 0.0))} only, to {number(best)}.",
         )
-    if "overfitting" in kinds or (last > ROSE * best and gap > GAP):
+    if last > ROSE * best and gap > GAP:
         return _overfit(readable, best, last)
+    if "overfitting" in kinds:
+        return Fit("overfit", "Overfit in part: a rule found networks that learned their training rows by heart.")
     late = _median([_gain_at_end(c) for c in readable])
     if late > STILL:
         share = f"{percent(late)} of its gain came in the last tenth"

@@ -86,7 +86,7 @@ def _found(records: Records) -> str:
     found = records.findings
     if found is None:
         return ""
-    grave = [f for f in found if f.severity != "info"]
+    grave = sorted((f for f in found if f.severity != "info"), key=lambda f: f.severity != "critical")
     if not grave:
         return "The rules found nothing that harms the training." if records.result.get("members") else ""
     return f"The rules found {counted(len(grave), 'thing')} to look at: {listed([f'`{f.kind}`' for f in grave[:5]])}."

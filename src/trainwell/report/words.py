@@ -65,7 +65,7 @@ def score(metric: str, value: object) -> str:
     """A value of a metric: four decimals where 1 is the best it can be, else four digits.
 
     >>> score("r2", -0.00002), score("rmse", 0.000021)
-    ('0.0000', '2.1 × 10⁻⁵')
+    ('0.0000', '2.1\u202f×\u202f10⁻⁵')
     """
     if metric not in BOUNDED or not is_number(value) or abs(value) >= 10:
         return number(value, keep_zeros=True)
@@ -87,7 +87,7 @@ def number(value: object, digits: int = 4, *, keep_zeros: bool = False) -> str:
     """A figure to so many significant digits, whole numbers in full; unknown ones are a dash.
 
     >>> number(0.00123456), number(16281), number(98765.4321), number(1.5e-7), number(None)
-    ('0.001235', '16,281', '98,765', '1.5 × 10⁻⁷', '–')
+    ('0.001235', '16,281', '98,765', '1.5\u202f×\u202f10⁻⁷', '–')
     >>> number(0.85, keep_zeros=True)
     '0.8500'
     """
@@ -110,7 +110,7 @@ def _fixed(size: float, digits: int, keep_zeros: bool) -> str:
     exponent += round(size / 10.0**exponent, digits - 1) >= 10
     if not -4 <= exponent < 7:
         mantissa = f"{size / 10.0**exponent:.{digits - 1}f}".rstrip("0").rstrip(".")
-        return f"{mantissa} × 10{str(exponent).translate(SUPERSCRIPT)}"
+        return f"{mantissa}{NARROW}×{NARROW}10{str(exponent).translate(SUPERSCRIPT)}"
     text = f"{size:,.{max(0, digits - 1 - exponent)}f}"
     return text if keep_zeros or "." not in text else text.rstrip("0").rstrip(".")
 

@@ -36,7 +36,7 @@ def uniform(low: float, high: float) -> Draw:
 # Ranges: RealMLP's and TabM's search spaces (practice.md 4.1, 4.2), narrowed to what a small CPU trains in minutes.
 STRUCTURE_SPACE: dict[str, Draw] = {
     "data.encoding": choice("piecewise-linear", "plain"),
-    "network.depth": choice(1, 2, 2, 3, 4),
+    "network.depth": choice(0, 1, 1, 2, 2, 3, 4),
     "network.activation": choice("relu", "silu", "selu", "gelu"),
     "network.norm": choice("none", "none", "layer", "batch"),
     "network.residual": choice(False, True),
@@ -63,6 +63,9 @@ def draw(
 ) -> list[list[Plan]]:
     """Plans to try, grouped by structure; the first of the first group is `plan` itself.
 
+    The second structure differs in the encoding of numbers alone: that is what matters most, and what no table tells
+    beforehand (docs/log.md). The others are drawn.
+
     Args:
         plan: the complete plan to vary. fixed: paths that must stay as they are.
         structures, members: how many groups, of how many plans each.
@@ -71,7 +74,7 @@ def draw(
     groups: list[list[Plan]] = []
     seen: set[tuple[Any, ...]] = set()
     for _ in range(structures * 10):
-        shape = {} if not groups else _structure(plan, fixed, seed)
+        shape = _structure(plan, fixed, seed, len(groups))
         key = tuple(shape.get(path, plan.get(path)) for path in (*STRUCTURE_SPACE, "network.width"))
         if key in seen:
             continue
@@ -88,7 +91,11 @@ def _search(plan: Plan, values: Mapping[str, Any]) -> Plan:
     return plan.edited(values, by="search", why="drawn at random") if values else plan
 
 
-def _structure(plan: Plan, fixed: Sequence[str], seed: np.random.Generator) -> dict[str, Any]:
+def _structure(plan: Plan, fixed: Sequence[str], seed: np.random.Generator, number: int) -> dict[str, Any]:
+    if number == 0:
+        return {}
+    if number == 1 and "data.encoding" not in fixed:
+        return {"data.encoding": "plain" if plan.data.encoding == "piecewise-linear" else "piecewise-linear"}
     shape = {path: pick(seed) for path, pick in STRUCTURE_SPACE.items()}
     shape["network.width"] = max(1, round(plan.network.width * choice(*WIDTH_FACTORS)(seed)))
     if plan.training.batch_size < 8:

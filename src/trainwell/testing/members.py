@@ -134,7 +134,8 @@ def cases() -> list[Case]:
         *(Case(f"optimizer {name}", {"optimizer.name": name}) for name in OPTIMIZERS),
         *(Case(f"schedule {name}", {"schedule.name": name}) for name in SCHEDULES),
     ]
-    everything = {"network.norm": "batch", "network.residual": True, "network.depth": 3}
+    structure = {"network.norm": "batch", "network.residual": True, "network.depth": 3}
+    everything = {**structure, "schedule.name": "one-cycle"}
     return [
         *named,
         Case("no hidden layer", {"network.depth": 0}),

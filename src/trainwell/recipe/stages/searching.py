@@ -78,7 +78,7 @@ def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
     steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
     wanted = plan.search.trials
     for trials in sorted({wanted, *(n for n in (24, 16, 12, 8, 6, 4) if n < wanted)}, reverse=True):
-        structures = max(1, round(trials / TRIALS_A_STRUCTURE))
+        structures = max(2 if trials >= 4 else 1, round(trials / TRIALS_A_STRUCTURE))
         members = max(1, trials // structures)
         step = ws.speed.step(material.blueprint(plan), members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
         courses = cost(ladder(structures * members, plan.search.rungs, plan.search.reduction)) / members
