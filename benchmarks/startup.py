@@ -3,15 +3,15 @@
 `trainwell --help`, and what `import trainwell` adds to `import torch`; medians over fresh interpreters.
 """
 
-import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any
+
+from benchmarks.harness import Bar, at_most, options, publish
 
 SOURCE = Path(__file__).parents[1] / "src"
 REPEATS = 7
@@ -39,8 +39,8 @@ def inside(before: str, statement: str) -> float:
     return float(run(["-c", f"import time; {before}; began = {clock}; {statement}; print({clock} - began)"]))
 
 
-def measure(repeats: int) -> dict[str, Any]:
-    """Rows and bars, as every benchmark here gives them."""
+def measure(repeats: int) -> tuple[list[dict[str, Any]], list[Bar]]:
+    """Seconds of each figure, and the bars on two of them."""
     figures = {
         "trainwell --help": lambda: wall(["-m", "trainwell", "--help"]),
         "python alone": lambda: wall(["-c", "pass"]),
@@ -48,25 +48,18 @@ def measure(repeats: int) -> dict[str, Any]:
         "import trainwell after torch": lambda: inside("import torch", "import trainwell"),
         "trainwell.Classifier after torch": lambda: inside("import torch", "import trainwell; trainwell.Classifier"),
     }
-    rows = {
-        name: [figure() for _ in range(repeats + 1)][1:] for name, figure in figures.items()
-    }  # the first reads the disk
-    medians = {name: statistics.median(values) for name, values in rows.items()}
-    return {
-        "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version()},
-        "rows": [{"name": n, "seconds": medians[n], "from": min(v), "to": max(v)} for n, v in rows.items()],
-        "bars": [{"name": n, "value": medians[n], "target": bar, "met": medians[n] <= bar} for n, bar in BARS.items()],
-    }
+    rows = []
+    for name, figure in figures.items():
+        seconds = [figure() for _ in range(repeats + 1)][1:]  # the first reads the disk
+        rows.append({"name": name, "seconds": statistics.median(seconds), "from": min(seconds), "to": max(seconds)})
+    medians = {row["name"]: row["seconds"] for row in rows}
+    return rows, [at_most(name, medians[name], bar) for name, bar in BARS.items()]
 
 
 def main() -> None:
-    """Print a table on standard error and, with --json, one object on standard output; --quick: three repeats."""
-    outcome = measure(3 if "--quick" in sys.argv else REPEATS)
-    for line in [*outcome["rows"], *outcome["bars"]]:
-        print("  ".join(f"{v:.3f}" if isinstance(v, float) else str(v) for v in line.values()), file=sys.stderr)
-    if "--json" in sys.argv:
-        print(json.dumps(outcome))
+    """Measure and print."""
+    arguments = options("Seconds before anything happens.").parse_args()
+    publish(*measure(3 if arguments.quick else REPEATS), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -59,7 +59,7 @@ def test_members_differ_in_all_streams_or_share_the_data() -> None:
 
 def test_draws_of_neighbouring_streams_are_independent() -> None:
     draws = np.stack([stream(0, member, "noise").standard_normal(2_000) for member in range(20)])
-    between = np.corrcoef(draws)[~np.eye(20, dtype=bool)]
+    between = np.asarray(np.corrcoef(draws))[~np.eye(20, dtype=bool)]
     # 380 correlations of standard deviation 1/√2000 = 0.022; 4.5 of them, fixed seeds
     assert np.abs(between).max() < 0.1
     assert abs(draws.mean()) < 0.02 and abs(draws.std() - 1) < 0.02

@@ -1,4 +1,4 @@
-"""The conformance suite over members' independence, on every entry of the registries; and the suite itself, on faults."""
+"""The conformance suite over members' independence, on every entry of the registries; and the suite on faults."""
 
 from collections.abc import Callable, Iterator
 

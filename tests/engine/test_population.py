@@ -92,14 +92,14 @@ def test_gradients_are_the_centred_differences_of_the_loss(case: Case) -> None:
         torch.testing.assert_close((above - below).detach() / (2 * ε), gradient[:, column], rtol=1e-5, atol=1e-8)
 
 
-def population(edits: list[dict], blueprint: Blueprint | None = None, **more: torch.dtype) -> Population:
+def population(edits: list[dict], blueprint: Blueprint | None = None, dtype: torch.dtype = torch.float64) -> Population:
     standard = {"loss.name": "mse", "optimizer.name": "sgd", "schedule.name": "constant"}
     standard |= {"network.width": 4, "optimizer.weight_decay": 0.0}
     plans = [Plan().edited({**standard, **own}, by="user", why="test") for own in edits]
     seeds = [Seeds.of(0, k) for k in range(len(edits))]
     part = plans[0].network
     blueprint = blueprint or Blueprint(3, 2, depth=2, width=4, activation=part.activation)
-    return Population(blueprint, plans, seeds, **{"dtype": torch.float64, **more})
+    return Population(blueprint, plans, seeds, dtype=dtype)
 
 
 def step_with(p: Population, gradient: Tensor, rate: float = 1.0) -> Tensor:

@@ -44,10 +44,14 @@ def test_binary_cross_entropy_is_torchs_with_smoothed_targets_averaged_over_labe
 
 @pytest.mark.covers("L1", "L2", "L4")
 @pytest.mark.parametrize(
-    ("name", "reference"), [("mse", F.mse_loss), ("mae", F.l1_loss), ("huber", F.huber_loss)], ids=["mse", "mae", "huber"]
+    ("name", "reference"),
+    [("mse", F.mse_loss), ("mae", F.l1_loss), ("huber", F.huber_loss)],
+    ids=["mse", "mae", "huber"],
 )
 @pytest.mark.parametrize("shared", [True, False], ids=["shared targets", "own targets"])
-def test_regression_losses_are_torchs_averaged_over_targets(name: str, reference: Callable[..., Tensor], shared: bool) -> None:
+def test_regression_losses_are_torchs_averaged_over_targets(
+    name: str, reference: Callable[..., Tensor], shared: bool
+) -> None:
     z, g = draws()
     y = torch.randn(1 if shared else K, C, B, dtype=torch.float64, generator=g)
     theirs = reference(z, y.expand_as(z).clone(), reduction="none").mean(dim=1)

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tests.networks.blueprints import BLUEPRINTS, DRAW, B, D, K, inputs, matrices
+from tests.networks.blueprints import BLUEPRINTS, DTYPE, B, D, K, inputs, matrices
 from trainwell.ingredients import ACTIVATIONS
 from trainwell.networks import Blueprint, Noise
 
@@ -63,7 +63,7 @@ def test_batch_norm_with_the_batchs_own_scale_and_shift_gives_back_its_input() -
 
 def uniform_noise(rate: list[float], seed: int = 0) -> Noise:
     g = torch.Generator().manual_seed(seed)
-    column = torch.tensor(rate, **DRAW).view(-1, 1, 1)
+    column = torch.tensor(rate, dtype=DTYPE).view(-1, 1, 1)
     return Noise(column, lambda name, units, samples: torch.rand(1, units, samples, generator=g))
 
 
@@ -71,9 +71,9 @@ def uniform_noise(rate: list[float], seed: int = 0) -> Noise:
 def test_dropout_silences_its_share_and_preserves_the_expectation() -> None:
     b = Blueprint(1, 1, depth=1, width=400, activation="identity")
     weights = {name: torch.ones_like(view) for name, view in matrices(b)[0].items()}
-    weights["output.bias"] = torch.zeros(K, 1, 1, **DRAW)
-    weights["hidden.0.bias"] = torch.zeros(K, 400, 1, **DRAW)
-    x, c = torch.ones(1, 1, 50, **DRAW), torch.zeros(1, 0, 50, dtype=torch.int64)
+    weights["output.bias"] = torch.zeros(K, 1, 1, dtype=DTYPE)
+    weights["hidden.0.bias"] = torch.zeros(K, 400, 1, dtype=DTYPE)
+    x, c = torch.ones(1, 1, 50, dtype=DTYPE), torch.zeros(1, 0, 50, dtype=torch.int64)
     rates = [0.0, 0.25, 0.5]
     z = b.forward(weights, {}, x, c, training=True, noise=uniform_noise(rates))  # 400 units of 1, kept ones ÷ (1 − p)
     for k, p in enumerate(rates):

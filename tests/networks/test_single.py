@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.networks.blueprints import BLUEPRINTS, DRAW, B, K, inputs, matrices
+from tests.networks.blueprints import BLUEPRINTS, DTYPE, B, K, inputs, matrices
 from trainwell.networks import Blueprint, DenseNetwork
 
 
 def member(b: Blueprint, k: int, dropout: float = 0.0) -> DenseNetwork:
     weights, statistics = matrices(b)
-    rows = ({name: view[k] for name, view in part.items()} for part in (weights, statistics))
-    return DenseNetwork.from_rows(b, *rows, dropout)
+    weights, statistics = ({name: view[k] for name, view in part.items()} for part in (weights, statistics))
+    return DenseNetwork.from_rows(b, weights, statistics, dropout)
 
 
 def test_a_member_gives_the_populations_outputs() -> None:
@@ -44,8 +44,8 @@ def test_a_member_without_categories_needs_none() -> None:
 def test_a_member_owns_its_weights() -> None:
     b = Blueprint(5, 2, norm="batch")
     weights, statistics = matrices(b)
-    rows = [{name: view[1] for name, view in part.items()} for part in (weights, statistics)]
-    network = DenseNetwork.from_rows(b, *rows)
+    row, running = ({name: view[1] for name, view in part.items()} for part in (weights, statistics))
+    network = DenseNetwork.from_rows(b, row, running)
     before = {name: value.clone() for name, value in network.state_dict().items()}
     for view in (*weights.values(), *statistics.values()):
         view.fill_(float("nan"))
@@ -87,7 +87,7 @@ def test_an_exported_member_runs_in_a_process_without_trainwell(tmp_path: Path) 
 
 def test_a_member_that_left_can_be_trained_further() -> None:
     b = Blueprint(5, 2, norm="layer")
-    network, x = member(b, 0), torch.randn(B, 5, generator=torch.Generator().manual_seed(0), **DRAW)
+    network, x = member(b, 0), torch.randn(B, 5, generator=torch.Generator().manual_seed(0), dtype=DTYPE)
     optimizer = torch.optim.SGD(network.parameters(), lr=1e-3)
     losses = []
     for _ in range(50):

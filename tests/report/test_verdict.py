@@ -55,14 +55,14 @@ def test_a_network_that_loses_to_a_baseline_is_told_plainly() -> None:
 def test_a_loss_that_chance_may_explain_is_still_a_loss_and_said_to_be_small() -> None:
     words, tone = said(with_test(0.84, rows=100))
     assert words.startswith(
-        "The network loses to gradient boosting on `income`, though by less than this test can tell"
+        "The network loses to gradient boosting on `income`, though by less than so few rows can tell"
     )
     assert tone == "warn"
-    assert "within what chance alone gives on a test of this size" in judged(with_test(0.84, rows=100))
+    assert "within what chance alone gives on so many rows" in judged(with_test(0.84, rows=100))
 
 
 def test_a_lead_that_chance_may_explain_is_not_boasted_of() -> None:
-    assert "too small to confirm" in said(with_test(0.86, rows=100))[0]
+    assert "so few rows cannot confirm" in said(with_test(0.86, rows=100))[0]
 
 
 def test_a_network_that_only_guesses_has_learnt_nothing() -> None:
@@ -95,6 +95,18 @@ def test_without_a_test_part_the_validation_rows_are_named_as_optimistic() -> No
     assert s is not None and s.part == "validation"
     assert s.others == {}, "baselines were judged on other rows"
     assert "optimistic" in judged(records)
+    assert said(records)[0] == "The network predicts `income` right in 91.0 % of the validation rows."
+
+
+def test_folds_make_every_row_a_validation_row_and_leave_no_claim_of_a_test() -> None:
+    content: dict[str, Any] = result() | {"test": {}}
+    content["stages"][0]["evidence"]["folds"] = 5
+    content["stages"][1]["evidence"]["judged_on"] = "validation"
+    records = Records("demo", content, findings=())
+    s = standing(records)
+    assert s is not None and s.rows == 800 and s.best_rival == "gradient-boosting"
+    words, tone = said(records)
+    assert "of the validation rows, ahead of every baseline" in words and tone == "plain"
 
 
 def test_what_was_trained_counts_networks_columns_and_rows() -> None:

@@ -8,31 +8,31 @@ from trainwell.diagnosis.finding import Finding, Remedy
 
 FADED = Threshold(
     1e-3,
-    healthy="0.05 … 2",
-    origin="AutoTrainer β1: ‖g first‖/‖g last‖ < 1e-3; planted ≤ 1e-4, healthy recipes ≥ 0.045 (testing.faults)",
+    healthy="0.04 … 2",
+    origin="AutoTrainer β1: ‖g first‖/‖g last‖ < 1e-3; planted sigmoid stacks ≤ 2e-4, healthy recipes ≥ 0.0099",
 )
 STILL_FADED = 1e-2
 """Over the whole training; above, the first layers came into their own (as under an output that starts at 0)."""
 
 FAINT = Threshold(
     0.01,
-    healthy="0.07 … 90",
-    origin="measured: largest ‖g‖ of a layer over the chance loss; planted ≤ 0.005, healthy recipes ≥ 0.056",
+    healthy="0.15 … 30",
+    origin="measured: largest ‖g‖ of a layer over the chance loss; planted small weights ≤ 0.005, healthy ≥ 0.056",
 )
 EXPLODED = Threshold(
     100.0,
-    healthy="0.07 … 90",
+    healthy="0.15 … 30",
     origin="measured: largest ‖g‖ of a layer over the chance loss; planted ≥ 500, healthy recipes ≤ 108",
 )
 GROWTH = Threshold(
     30.0,
-    healthy="0.1 … 5",
+    healthy="0.2 … 2",
     origin="measured: growth of the signal over the hidden layers; planted ≥ 190, healthy ≤ 6; AutoTrainer β3 = 70",
 )
 BURST = Threshold(
     1e3,
-    healthy="0.1 … 100",
-    origin="measured: largest ‖g‖ over its start; planted ≥ 1e6, healthy recipes ≤ 180",
+    healthy="1 … 6",
+    origin="measured: largest ‖g‖ over its start; healthy recipes ≤ 13, but for passing bursts under batch norm",
 )
 
 
@@ -89,15 +89,16 @@ def exploding_gradient(case: Case) -> Finding | None:
 
 
 def _burst(case: Case, layers: list[str]) -> Finding | None:
-    """The first layer whose gradient grew far above its own start, and not for one look only.
+    """The first layer whose gradient grew far above its own start, and did not come back.
 
-    (A last batch of two samples under batch norm gives a single look of that sort in healthy trainings.)
+    (A last batch of two samples under batch norm gives single looks of that sort in healthy trainings.)
     """
     for layer in layers:
         steps, values = case.finite("gradient-norm", layer)
         burst = values / max(first((steps, values)), 1e-12)
         beyond = (burst > BURST.value) & (values / case.scale > EXPLODED.value)
-        if beyond.sum() > 1 or (beyond.any() and not _ends_finite(case)):
+        lasting = beyond.sum() > 1 and (beyond[-1] or not case.learned)
+        if lasting or (beyond.any() and not _ends_finite(case)):
             evidence = BURST.evidence("largest ‖g‖ over that of the start", float(burst.max()))
             what = f"that of {layer} grew to {burst.max():.3g} times its start"
             return _exploding(case, layer, int(steps[beyond][0]), evidence, what)

@@ -14,8 +14,8 @@ ENOUGH_OF_PLAN = 0.2
 
 SHORT_PATH = Threshold(
     0.05,
-    healthy="0.1 … 80",
-    origin="measured: planted too small rates ≤ 0.023, healthy recipes ≥ 0.107 (testing.faults)",
+    healthy="0.1 … 60",
+    origin="measured: planted too small rates ≤ 0.023, healthy recipes ≥ 0.079 (testing.faults)",
 )
 LITTLE_GAIN = 0.2
 """A loss that lost a larger share than this, and is below chance, has learned on however short a path (assumption)."""
@@ -25,13 +25,13 @@ SIGNAL = (0.01, 100.0)
 
 LEAP = Threshold(
     3.0,
-    healthy="0.6 … 2.3",
-    origin="measured: planted too large rates ≥ 4.4, healthy recipes ≤ 2.3; TheDeepChecker takes 2 × the minimum",
+    healthy="0.5 … 1.9",
+    origin="measured: planted too large rates ≥ 4.4, healthy recipes ≤ 2.5; TheDeepChecker takes 2 × the minimum",
 )
 THROWN = Threshold(
     0.1,
-    healthy="0.0001 … 0.06",
-    origin="TheDeepChecker: log10 ‖Δw‖/‖w‖ > −1 is too fast; healthy recipes stay below 0.07 at the start",
+    healthy="0.00001 … 0.03",
+    origin="TheDeepChecker: log10 ‖Δw‖/‖w‖ > −1 is too fast; healthy recipes ≤ 0.06 at the start",
 )
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""

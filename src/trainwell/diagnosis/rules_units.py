@@ -8,16 +8,16 @@ from trainwell.diagnosis.finding import Finding, Severity
 
 DEAD = Threshold(
     0.5,
-    healthy="0 … 0.15",
-    origin="TheDeepChecker, SageMaker Debugger: half of the layer; planted ≥ 0.97, healthy recipes ≤ 0.27",
+    healthy="0 … 0.26",
+    origin="TheDeepChecker, SageMaker Debugger: half of the layer; planted ≥ 0.97, healthy recipes ≤ 0.31",
 )
 ALL_BUT_DEAD = 0.9
 """A layer with fewer living units is a wall for signal and gradient (our assumption)."""
 
 SATURATED = Threshold(
     0.5,
-    healthy="0 … 0.06",
-    origin="TheDeepChecker, DeepDiagnosis: half of the units; planted 1.0, healthy recipes ≤ 0.06",
+    healthy="0 … 0.16",
+    origin="TheDeepChecker, DeepDiagnosis: half of the units; planted 1.0, healthy recipes ≤ 0.19",
 )
 RECENT = 3
 """Looks at the layers that must agree before units count as lost: one batch may leave a unit silent (assumption)."""

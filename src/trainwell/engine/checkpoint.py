@@ -33,9 +33,10 @@ def load_checkpoint(course: Course, path: Path) -> dict[str, Any]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata()
+        notes = json.loads(metadata["notes"])
         course.restore(tensors, [Outcome(**o) for o in json.loads(metadata["outcomes"])])
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
         raise RunError(
             f"The checkpoint '{path.name}' is damaged or of another run; delete it to train that part anew."
         ) from error
-    return json.loads(metadata["notes"])
+    return notes

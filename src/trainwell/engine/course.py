@@ -101,16 +101,31 @@ class Course:
     @property
     def running(self) -> bool:
         """Whether any member still trains."""
-        return len(self.population) > 0 and self.population.step < self.total_steps
+        return bool(self.active.any()) and self.population.step < self.total_steps
 
     def end(self, members: Sequence[int], kind: OutcomeKind) -> None:
-        """Members that still train leave the matrix; what they reached stays in `best`."""
-        leaving = {member for member in members if self.outcomes[member].kind == "running"}
-        for member in leaving:
-            self.outcomes[member] = Outcome(kind, self.population.step, int(self.best.step[member]))
+        """Members leave the matrix; what they reached stays in `best`."""
+        leaving = set(members)
+        self.name_outcome(members, kind)
         rows = [i for i, member in enumerate(self.population.members.tolist()) if member not in leaving]
         if len(rows) < len(self.population):
             self.population.keep(torch.tensor(rows, dtype=torch.int64, device=self.population.device))
+
+    def name_outcome(self, members: Sequence[int], kind: OutcomeKind) -> None:
+        """Say how members ended that were still training; their rows stay where they are.
+
+        This alone is done with a diverged member: were its row taken out, the others would lie elsewhere in memory,
+        and the last bit of their sums could change. NaN stays in its row.
+        """
+        for member in members:
+            if self.outcomes[member].kind == "running":
+                self.outcomes[member] = Outcome(kind, self.population.step, int(self.best.step[member]))
+
+    @property
+    def active(self) -> Tensor:
+        """(K,) which rows still train; False for diverged ones."""
+        kinds = [self.outcomes[member].kind == "running" for member in self.population.members.tolist()]
+        return torch.tensor(kinds, dtype=torch.bool, device=self.population.device)
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint needs beside the arguments of the constructor and the outcomes."""
@@ -121,7 +136,9 @@ class Course:
         return {**whole, **state, **columns, **self.best.tensors()}
 
     def restore(self, tensors: dict[str, Tensor], outcomes: Sequence[Outcome]) -> None:
-        """Continue from a checkpoint, bit for bit."""
+        """Continue from a checkpoint, bit for bit; ValueError when it is another course's."""
+        if tensors["best.theta"].shape != self.best.theta.shape or len(outcomes) != len(self.outcomes):
+            raise ValueError("a checkpoint of other members")
         p = self.population
         tensors = {name: tensor.to(p.device) for name, tensor in tensors.items()}
         p.keep(tensors["members"])

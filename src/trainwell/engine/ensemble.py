@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from trainwell.base import RunError
 from trainwell.data.batches import Samples
 from trainwell.engine.course import Course
 from trainwell.engine.evaluate import LARGEST_SIGNAL, predictions
+from trainwell.ingredients import ACTIVATIONS
 from trainwell.networks import Blueprint, DenseNetwork
 
 
@@ -72,8 +73,12 @@ class Ensemble:
         return torch.cat(parts, dim=1)
 
     def predict(self, samples: Samples) -> Tensor:
-        """The mean of the members' predictions (N, C); probabilities are averaged, not outputs before softmax."""
-        return self.member_predictions(samples).mean(dim=0)
+        """The mean of the members' predictions (N, C); probabilities are averaged, not outputs before softmax.
+
+        In float64: a row's prediction then does not depend, beyond 1e-12, on the rows predicted beside it.
+        """
+        wide = replace(self, theta=self.theta.double(), statistics=self.statistics.double())
+        return wide.member_predictions(Samples(samples.x.double(), samples.categories)).mean(dim=0)
 
     def save(self, folder: Path) -> None:
         """Write `weights.safetensors` and `blueprint.json`."""
@@ -109,7 +114,9 @@ class Ensemble:
             blueprint = Blueprint(**{**about, "cardinalities": tuple(about["cardinalities"])})
             tensors = load_file(folder / "weights.safetensors")
             theta, statistics = tensors["theta"], tensors["statistics"]
-            if theta.shape != (len(dropout), blueprint.layout.size):
+            sizes = (blueprint.layout.size, blueprint.statistics.size)
+            known = blueprint.activation in ACTIVATIONS and output in (*ACTIVATIONS, "softmax")
+            if not known or [theta.shape, statistics.shape] != [(len(dropout), size) for size in sizes]:
                 raise RunError(
                     f"The model in '{folder}' is damaged: its weights do not fit its blueprint; train it again."
                 )

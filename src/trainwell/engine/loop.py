@@ -52,7 +52,7 @@ def _step(course: Course, wants_layers: WantsLayers) -> Moment:
         members=population.members,
         loss=loss,
         learning_rate=rate.squeeze(1),
-        active=torch.ones_like(population.members, dtype=torch.bool),
+        active=course.active,
         layers=None if before is None or gradient is None else _layers(course, before, gradient, signals),
     )
 
@@ -91,6 +91,7 @@ def _evaluate(course: Course) -> Evaluation:
     better = loss < best.loss[who]
     if course.monitor == "metric":
         better = (metric > best.metric[who]) | ((metric == best.metric[who]) & better)
+    better &= torch.isfinite(loss)  # outputs of NaN still name a class, and so have a metric
     improved, rows = who[better], better
     best.theta[improved] = population.theta[rows]
     best.statistics[improved] = population.statistics[rows]
@@ -101,12 +102,12 @@ def _evaluate(course: Course) -> Evaluation:
 
 
 def _let_go(course: Course, moment: Moment) -> None:
-    """Members that diverged, ran out of patience or finished leave the matrix."""
+    """Members that ran out of patience or finished leave the matrix; diverged ones stay as rows that nobody reads."""
     assert moment.evaluation is not None
     population = course.population
     finite = torch.isfinite(moment.evaluation.loss) & torch.isfinite(moment.loss)
-    tired = finite & (course.best.waited[moment.members] >= course.patience)
-    course.end(moment.members[~finite].tolist(), "diverged")
+    tired = moment.active & finite & (course.best.waited[moment.members] >= course.patience)
+    course.name_outcome(moment.members[~finite].tolist(), "diverged")
     if population.step >= course.total_steps:
         course.end(population.members.tolist(), "finished")
     else:
@@ -121,5 +122,5 @@ def _apply(course: Course, change: Change) -> None:
     elif isinstance(change, Edit):
         rows = as_mask(population.members, change.members).nonzero().flatten()
         population.edit(rows, change.column, change.value)
-    elif isinstance(change, Copy):
+    elif change.source in here and change.target in here:
         population.copy_row(here.index(change.source), here.index(change.target))

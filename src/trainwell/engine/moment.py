@@ -50,7 +50,7 @@ class Moment:
         members: (K,) identities of the rows; they stay when others leave.
         loss: (K,) each member's mean loss on its batch, before the update.
         learning_rate: (K,) used in this step.
-        active: (K,) False for members that have stopped.
+        active: (K,) False for members that have diverged: their rows stay, but mean nothing.
         evaluation: set at the steps where validation was measured.
         layers: set at the steps that `wants_layers` asked for.
     """

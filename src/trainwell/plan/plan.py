@@ -126,6 +126,8 @@ class Plan(Section):
         if not isinstance(origins, dict):
             raise PlanError("Plan: 'origins' must be a mapping of paths to {by, why}.")
         named = {path: {"by": "user", "why": "given in the plan"} for path in _leaves(tree) if path not in origins}
+        for path in origins:
+            resolve(path)
         kept = {path: origin for path, origin in origins.items() if origin != STANDARD.model_dump()}
         return validated({**tree, "origins": {**named, **kept}})
 

@@ -16,9 +16,9 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of the plan: frozen, no unknown keys."""
+    """A part of the plan: frozen, no unknown keys, no conversions (a truth value is not a number)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
 
 
 class DataSection(Section):

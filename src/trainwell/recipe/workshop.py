@@ -1,6 +1,7 @@
 """What the stages share: the data in tensors, the plan, the clock, the journal, and how a course is built from rows."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ from trainwell.data import (
     target_array,
 )
 from trainwell.data.batches import Feed, Samples
-from trainwell.engine import Course, Ensemble
+from trainwell.engine import Course, Ensemble, train
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 from trainwell.recipe.clock import Clock
@@ -31,6 +32,7 @@ from trainwell.recipe.metrics import MAIN
 from trainwell.recipe.request import Progress, Show
 
 SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
+MEASURED_STEPS = 6
 REPORTING = 1.0  # seconds that findings, files and the page take
 MONITOR_METRIC_FROM = 2_000  # validation rows from which accuracy is fine enough to choose by (sd below 1 %)
 
@@ -60,12 +62,24 @@ class Material:
         )
 
 
-@dataclass
+@dataclass(frozen=True)
 class Speed:
     """Seconds of a training step: `fixed` for the step, and `each` for every member × sample × parameter."""
 
-    fixed: float = 1.5e-3
-    each: float = 8e-11
+    each: float
+    fixed: float = 1e-3  # Python and torch calls of a two-layer network, whatever its size
+
+    @classmethod
+    def measured(cls, course: Course) -> "Speed":
+        """By a few steps of this course, which is used up."""
+        for _ in train(course, until=2):
+            pass
+        began = time.monotonic()
+        for _ in train(course, until=MEASURED_STEPS + 2):
+            pass
+        each = (time.monotonic() - began) / max(1, course.population.step - 2)
+        work = len(course.plans) * course.feed.batch_size * course.blueprint.layout.size
+        return cls(max(1e-12, (each - cls.fixed) / work))
 
     def step(self, blueprint: Blueprint, members: int, batch: int) -> float:
         """Seconds of one step of a population."""
@@ -88,7 +102,6 @@ class Workshop:
     show: Show
     device: torch.device
     stages: Sequence[str]
-    speed: Speed = field(default_factory=Speed)
     carry: dict[str, Any] = field(default_factory=dict)
     stage: str = ""
     best: str | None = None

@@ -111,7 +111,7 @@ def _go_on(case: Case) -> str:
     if not case.records.result.get("members"):
         if case.records.interrupted:
             return ""
-        return "Then train: `trainwell fit` with the same data and target."
+        return "Train: `trainwell fit` with the same data and target."
     return f'Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load("{name}")`.'
 
 

@@ -90,9 +90,9 @@ class LiveView:
 
     def _finished(self, last: Progress) -> None:
         spent = max(0.0, last.seconds - self._began)
-        mark = Text(" ✓ " if self._live else "", style="green")
-        name = f"{last.index + 1}/{last.of} {stage_name(last.stage):<{NAME_WIDTH}} {spent:6.1f} s"
-        self._console.print(mark + Text(f"{name}  ") + Text(last.text, style="dim"))
+        name = f"{last.index + 1}/{last.of} {stage_name(last.stage):<{NAME_WIDTH}} {spent:6.1f} s  "
+        mark = [(" ✓ ", "green")] if self._live else []
+        self._console.print(Text.assemble(*mark, name, (last.text, "dim")))
 
 
 def frame(p: Progress) -> Group:

@@ -78,7 +78,7 @@ def standing(records: Records) -> Standing | None:
     value = test.get(metric) if part == "test" else (records.result.get("validation") or {}).get(metric)
     if not is_number(value):
         return None
-    rows = records.evidence("test").get("rows") if part == "test" else records.evidence("data").get("validation")
+    rows = records.evidence("test").get("rows") if part == "test" else _validation_rows(records)
     same = records.evidence("baselines").get("judged_on", "test") == part
     given = records.result.get("baselines") or {}
     others = {str(name): float(v[metric]) for name, v in given.items() if is_number(v.get(metric))} if same else {}
@@ -88,6 +88,13 @@ def standing(records: Records) -> Standing | None:
 
 def _targets(records: Records) -> str:
     return listed([code(t) for t in records.targets[:3]])
+
+
+def _validation_rows(records: Records) -> int | None:
+    """Rows that the networks were validated on; in folds every row judges once."""
+    data = records.evidence("data")
+    parts = [data.get("validation"), data.get("train") if data.get("folds") else 0]
+    return sum(int(n) for n in parts if is_number(n)) if is_number(parts[0]) else None
 
 
 def headline(records: Records, s: Standing | None) -> tuple[str, str]:
@@ -104,12 +111,12 @@ def headline(records: Records, s: Standing | None) -> tuple[str, str]:
     name = model_name(rival)
     if s.against(rival) == "behind":
         figures = f"{s.told(s.value)} against {s.told(s.others[rival])}"
-        close = ", though by less than this test can tell" if s.within_doubt(rival) else ""
+        close = ", though by less than so few rows can tell" if s.within_doubt(rival) else ""
         return f"The network loses to {name} on {target}{close}: {_metric_words(s)} {figures}.", "warn"
     if s.against(rival) == "level":
         return f"{good}, as well as the best baseline, {name}.", "plain"
-    close = " by a margin that this test is too small to confirm" if s.within_doubt(rival) else ""
-    return f"{good}, ahead of every baseline{close}.", "good"
+    close = " by a margin that so few rows cannot confirm" if s.within_doubt(rival) else ""
+    return f"{good}, ahead of every baseline{close}.", "good" if s.part == "test" else "plain"
 
 
 def _metric_words(s: Standing) -> str:
@@ -118,10 +125,18 @@ def _metric_words(s: Standing) -> str:
 
 def _how_good(s: Standing, target: str) -> str:
     if s.metric == "accuracy":
-        return f"The network predicts {target} right in {percent(s.value)} of unseen rows"
+        return f"The network predicts {target} right in {percent(s.value)} of {_rows(s)}"
     if s.metric == "r2":
-        return f"The network explains {percent(max(s.value, 0.0))} of what varies in {target}"
-    return f"The network predicts {target} with {metric_name(s.metric)} {s.told(s.value)}"
+        return f"The network explains {percent(max(s.value, 0.0))} of what varies in {target}{_where(s)}"
+    return f"The network predicts {target} with {metric_name(s.metric)} {s.told(s.value)}{_where(s)}"
+
+
+def _rows(s: Standing) -> str:
+    return "unseen rows" if s.part == "test" else "the validation rows"
+
+
+def _where(s: Standing) -> str:
+    return "" if s.part == "test" else " on the validation rows"
 
 
 def _unfinished(records: Records, target: str) -> tuple[str, str]:
@@ -197,7 +212,7 @@ def _against_rival(s: Standing, rival: str) -> str:
     apart = f"{number(100 * abs(s.value - other), 2)} points" if s.metric in SHARES else number(abs(s.value - other), 3)
     text = f"The best baseline, {name}, gives {s.told(other)}: the network is {relation} by {apart}"
     if s.within_doubt(rival):
-        return f"{text}, which is within what chance alone gives on a test of this size."
+        return f"{text}, which is within what chance alone gives on so many rows."
     if relation == "behind":
         return f"{text}. For this table {name} is the better model as things stand."
     return f"{text}."

@@ -91,6 +91,8 @@ def halve(
     alive = list(entries)
     for number, rung in enumerate(rungs):
         for course in dict.fromkeys(entry.course for entry in alive):
+            if stop():
+                break
             until = max(1, round(rung.share * course.total_steps))
             for moment in train(course, until=until):
                 yield number, course, moment

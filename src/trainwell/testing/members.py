@@ -185,7 +185,7 @@ def alone_as_in_company(case: Case) -> None:
 
 
 def order_does_not_matter(case: Case) -> None:
-    """Members in another order have the same losses (float64, to 1e-9; bits may depend on where a row lies in memory)."""
+    """Members in another order have the same losses (float64, to 1e-9: bits depend on where a row lies in memory)."""
     order = [3, 0, 6, 2, 5, 1, 4]
     here, there = (live(case.course(who), until=SHORT) for who in (range(FEW), order))
     apart = (here.losses[:SHORT, order] - there.losses[:SHORT]).abs().max()

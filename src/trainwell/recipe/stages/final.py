@@ -13,11 +13,10 @@ from trainwell.engine import Course, Ensemble, Record, load_checkpoint, save_che
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Workshop, as_probabilities
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop, as_probabilities
 from trainwell.vitals import observe, sampling
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
-OWN_BATCHES = 1.25  # a member with batches of its own costs this much more than one that shares them
 EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
 
 
@@ -49,15 +48,15 @@ def _design(ws: Workshop) -> dict[str, Any]:
     wanted, epochs = plan.ensemble.members, plan.training.epochs
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:
         wanted = max(wanted, 3 * ws.folds)
+    sample = [Row(plan, ws.seeds(f"design {i}", fold=i % ws.folds, shared=False), i % ws.folds) for i in range(4)]
+    course = ws.course(sample)
+    blueprint, steps, speed = course.blueprint, course.feed.steps_per_epoch, Speed.measured(course)
     seconds = max(0.0, ws.training_ends * ws.clock.budget - ws.clock.spent)
-    blueprint = ws.material(plan).blueprint(plan)
-    steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
     fixed_epochs = "training.epochs" in ws.fixed
 
     def fitting(members: int) -> float:
         """Epochs that the time left is enough for."""
-        step = ws.speed.step(blueprint, members, plan.training.batch_size)
-        return seconds / (steps * EVALUATION * OWN_BATCHES * step)
+        return seconds / (steps * EVALUATION * speed.step(blueprint, members, plan.training.batch_size))
 
     needed = epochs if fixed_epochs else min(epochs, max(FEWEST_EPOCHS, epochs / 4))
     members = next((m for m in range(wanted, 1, -1) if fitting(m) >= needed), 1)

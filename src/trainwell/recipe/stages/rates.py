@@ -37,7 +37,6 @@ def range_rates(ws: Workshop) -> Result:
             ws.progress(moment.step / steps, f"{len(RATES)} rates at once, step {moment.step} of {steps}")
         if late or ws.clock.interrupted:
             break
-    _measure(ws, course, time.monotonic() - began, course.population.step)
     losses = [float(loss) if np.isfinite(loss) else None for loss in course.best.loss.tolist()]
     final = _final_losses(course)
     low, high, suggested = interval(final, start)
@@ -52,9 +51,7 @@ def range_rates(ws: Workshop) -> Result:
         "high": high,
         "suggested": suggested,
     }
-    return Result(
-        min(final) < start, evidence, {"low": low, "high": high, "suggested": suggested, "speed": vars(ws.speed)}
-    )
+    return Result(min(final) < start, evidence, {"low": low, "high": high, "suggested": suggested})
 
 
 def interval(losses: list[float], start: float) -> tuple[float, float, float]:
@@ -83,11 +80,3 @@ def _final_losses(course: Course) -> list[float]:
         for member, loss in zip(course.population.members.tolist(), losses.tolist(), strict=True):
             final[member] = loss if np.isfinite(loss) else float("inf")
     return final
-
-
-def _measure(ws: Workshop, course: Course, seconds: float, steps: int) -> None:
-    """Calibrate the estimate of what training costs by this stage."""
-    if steps <= 0:
-        return
-    work = len(RATES) * course.feed.batch_size * course.blueprint.layout.size
-    ws.speed.each = max(1e-12, (seconds / steps - ws.speed.fixed) / work)

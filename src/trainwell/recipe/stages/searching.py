@@ -7,7 +7,7 @@ from trainwell.base.streams import stream
 from trainwell.engine import Course, Ensemble, load_checkpoint, save_checkpoint
 from trainwell.plan import Plan
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Workshop
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
 from trainwell.search import COLUMN_SPACE, STRUCTURE_SPACE, Entry, Rung, draw, halve, ladder
 from trainwell.search.halving import cost
 
@@ -73,14 +73,16 @@ def _with_rate(plan: Plan, rate: float) -> Plan:
 
 def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
     """How many structures, members and epochs fit: as many trials as wanted if each still gets a few epochs."""
-    seconds = SAFETY * max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
     material = ws.material(plan)
-    steps = ws.course([Row(plan, ws.seeds("design", fold=0, shared=True))]).feed.steps_per_epoch
+    sample = [Row(plan, ws.seeds(f"design {i}", fold=i % ws.folds, shared=True), i % ws.folds) for i in range(6)]
+    course = ws.course(sorted(sample, key=lambda row: row.fold))
+    steps, speed = course.feed.steps_per_epoch, Speed.measured(course)
+    seconds = SAFETY * max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
     wanted = plan.search.trials
     for trials in sorted({wanted, *(n for n in (24, 16, 12, 8, 6, 4) if n < wanted)}, reverse=True):
         structures = max(2 if trials >= 4 else 1, round(trials / TRIALS_A_STRUCTURE))
         members = max(1, trials // structures)
-        step = ws.speed.step(material.blueprint(plan), members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
+        step = speed.step(material.blueprint(plan), members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
         courses = cost(ladder(structures * members, plan.search.rungs, plan.search.reduction)) / members
         epochs = min(plan.training.epochs, seconds / (courses * steps * step)) if trials else 0
         if trials and epochs >= min(FEWEST_EPOCHS, plan.training.epochs):

@@ -24,7 +24,7 @@ def scores(records: Records) -> Section | None:
     ours = records.result.get(s.part) or {}
     if judged != s.part:
         baselines = {}
-    blocks: list[Any] = [_table(records, ours, baselines)]
+    blocks: list[Any] = [_table(records, s.part, ours, baselines)]
     if s.others:
         blocks.append(Gallery((_bars(records, ours, baselines), *_ensemble(records))))
     if not baselines:
@@ -36,7 +36,7 @@ def scores(records: Records) -> Section | None:
     return Section("scores", title, tuple(blocks))
 
 
-def _table(records: Records, ours: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> Table:
+def _table(records: Records, part: str, ours: Mapping[str, Any], baselines: Mapping[str, Mapping[str, Any]]) -> Table:
     metrics = list(ours)
     spent = records.evidence("baselines").get("seconds") or {}
     entries = [(f"{OURS} (this run)", ours), *((capital(model_title(n)), v) for n, v in baselines.items())]
@@ -50,7 +50,13 @@ def _table(records: Records, ours: Mapping[str, Any], baselines: Mapping[str, Ma
         ]
         rows.append(row(name, *cells, Cell(seconds(time), muted=True)))
     titles = [Head(capital(metric_name(m)), figures=True, note=_direction(records, m)) for m in metrics]
-    note = "Bold: best in its column. ↑ higher is better, ↓ lower is better. All are judged on the same rows."
+    folds = part == "validation" and records.evidence("data").get("folds")
+    rows_told = (
+        "The networks are judged by cross-validation, the others on one part"
+        if folds
+        else "All are judged on the same rows"
+    )
+    note = f"Bold: best in its column. ↑ higher is better, ↓ lower is better. {rows_told}."
     return Table((Head("Model"), *titles, Head("Training", figures=True)), tuple(rows), note, frozenset({0}))
 
 
