@@ -205,6 +205,19 @@ def test_a_member_that_never_had_a_finite_loss_has_no_best(monitor: str) -> None
     assert given.best.loss[0] == inf and given.best.metric[0] == -inf
 
 
+def test_a_member_that_has_diverged_does_not_come_back() -> None:
+    given = course(k=3)
+    for moment in train(given, until=10 * PER_EPOCH):
+        if moment.step == PER_EPOCH - 1:
+            given.population.theta[1] = float("nan")
+        if moment.step == PER_EPOCH:
+            assert given.outcomes[1].kind == "diverged"
+            given.population.copy_row(0, 1)  # finite again
+        assert moment.active.tolist() == [True, moment.step <= PER_EPOCH, True]
+    assert given.outcomes[1].step == PER_EPOCH
+    assert int(given.best.step[1]) == given.outcomes[1].best_step == 0 and given.best.loss[1] == inf
+
+
 def test_when_all_members_have_diverged_the_loop_ends() -> None:
     given = course(k=2)
     given.population.theta.fill_(float("nan"))

@@ -20,12 +20,12 @@ def by_hand(
     for i in range(b.depth):
         name = f"hidden.{i}"
         z = F.linear(h, w[f"{name}.weight"], w[f"{name}.bias"].flatten())
-        γβ = [w[f"{name}.norm.{part}"].flatten() for part in ("weight", "bias")] if b.norm != "none" else []
+        γ, β = (w[f"{name}.norm.{part}"].flatten() if b.norm != "none" else None for part in ("weight", "bias"))
         if b.norm == "batch":
             mean, var = s[f"{name}.norm.mean"].view(-1), s[f"{name}.norm.var"].view(-1)
-            z = F.batch_norm(z, mean, var, *γβ, training=training)
+            z = F.batch_norm(z, mean, var, γ, β, training=training)
         elif b.norm == "layer":
-            z = F.layer_norm(z, (b.width,), *γβ)
+            z = F.layer_norm(z, (b.width,), γ, β)
         a = ACTIVATIONS[b.activation].function(z)
         h = h + a if b.residual and h.shape[1] == a.shape[1] else a
     return F.linear(h, w["output.weight"], w["output.bias"].flatten())

@@ -28,7 +28,7 @@ def test_a_complete_plan_leaves_nothing_open_and_can_be_trained(rows: int, numbe
 def test_every_value_taken_from_the_data_says_why() -> None:
     plan = complete(Plan(), facts("regression"), 900, 8)
     chosen = {path: origin for path, origin in plan.origins.items() if origin.by == "data"}
-    assert {"task", "loss.name", "network.width", "training.batch_size"} <= set(chosen)
+    assert {"task", "loss.name", "training.batch_size", "training.epochs"} <= set(chosen)
     assert all(origin.why for origin in chosen.values())
     assert plan.origin("task").why == "the target looks regression"
 

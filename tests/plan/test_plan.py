@@ -138,7 +138,6 @@ def test_an_origin_given_in_the_file_is_kept() -> None:
         ("optimizer: {learning_rate: 0.25}", "optimizer.learning_rate", 0.25),
         ("seed: 4", "seed", 4),
         ("training:\n  batch_size: '64'\n", "training.batch_size", 64),
-        ("training:\n  batch_size: 64.0\n", "training.batch_size", 64),
         ("\ufeffseed: 4\n", "seed", 4),
         ("regularisation: {clip_norm: null}\n", "regularisation.clip_norm", None),
     ],

@@ -162,6 +162,16 @@ def test_empty_trials_and_vitals_are_no_fault(tmp_path: Path) -> None:
     assert "damaged" not in page.text
 
 
+def test_trials_without_a_loss_are_told_apart_from_diverged_ones(tmp_path: Path) -> None:
+    losses = [0.3, None, *[0.4] * 6, float("inf")]
+    table = trials().with_columns(pl.Series("validation_loss", losses))
+    html, page = page_of(write_run(tmp_path / "demo", result(), table=table))
+    section = html[html.index('id="trials"') : html.index('id="test"')]
+    keys = re.findall(r"</svg>([^<]+)</span>", section)
+    assert keys == ["finished", "culled", "diverged", "no result"]
+    assert section.count("<tr") == 8, "a head and the seven with a loss"
+
+
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
     """Where every value of a nested record stands, a few levels deep."""
     if path:

@@ -91,7 +91,7 @@ def _evaluate(course: Course) -> Evaluation:
     better = loss < best.loss[who]
     if course.monitor == "metric":
         better = (metric > best.metric[who]) | ((metric == best.metric[who]) & better)
-    better &= torch.isfinite(loss)  # outputs of NaN still name a class, and so have a metric
+    better &= torch.isfinite(loss) & course.active  # outputs of NaN still name a class, and so have a metric
     improved, rows = who[better], better
     best.theta[improved] = population.theta[rows]
     best.statistics[improved] = population.statistics[rows]

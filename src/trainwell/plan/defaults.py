@@ -28,8 +28,7 @@ def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
     choices["task"] = (facts.task, facts.why_task)
     choices["loss.name"] = (loss_for(facts.task), f"the loss of a {facts.task} output")
     for path, (value, why) in choices.items():
-        open_value = path not in plan.origins or plan.get(path) == "auto"
-        if open_value and plan.get(path) != value:
+        if path not in plan.origins or plan.get(path) == "auto":
             plan = plan.edited({path: value}, by="data", why=why)
     return plan
 

@@ -127,7 +127,8 @@ class Plan(Section):
             raise PlanError("Plan: 'origins' must be a mapping of paths to {by, why}.")
         named = {path: {"by": "user", "why": "given in the plan"} for path in _leaves(tree) if path not in origins}
         for path in origins:
-            resolve(path)
+            if path not in paths():
+                raise PlanError(f"Plan: unknown key 'origins.{path}'.{did_you_mean(path, paths())}")
         kept = {path: origin for path, origin in origins.items() if origin != STANDARD.model_dump()}
         return validated({**tree, "origins": {**named, **kept}})
 
@@ -204,11 +205,11 @@ def _scalar(key: str, text: str) -> Any:
 
 def _number(value: Any) -> Any:
     """YAML 1.1 reads `1e-3` as text; a person means the number."""
-    if isinstance(value, str):
+    for kind in (int, float) if isinstance(value, str) else ():
         try:
-            return float(value)
+            return kind(value)
         except ValueError:
-            return value
+            continue
     return value
 
 

@@ -5,7 +5,7 @@ A new value is one line here; the file format, `--set`, the reference page and t
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from trainwell.data.kinds import ColumnKind
 
@@ -16,9 +16,16 @@ NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 
 
 class Section(BaseModel):
-    """A part of the plan: frozen, no unknown keys, no conversions (a truth value is not a number)."""
+    """A part of the plan: frozen, no unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, validate_default=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _a_truth_value_is_not_a_number(cls, value: object, info: ValidationInfo) -> object:
+        if isinstance(value, bool) and cls.model_fields[info.field_name or ""].annotation is not bool:
+            raise ValueError("input should not be true or false")
+        return value
 
 
 class DataSection(Section):

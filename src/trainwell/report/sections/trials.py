@@ -21,6 +21,7 @@ LOOKS: dict[str, tuple[str, Swatch]] = {  # by outcome: colour and shape
     "out-of-time": ("c4", "ring"),
     "interrupted": ("c4", "ring"),
     "diverged": ("bad", "cross"),
+    "no result": ("quiet", "cross"),
 }
 SPREAD = 20.0  # from the smallest to the largest positive value, from which an axis is logarithmic
 MOST_KINDS = 6  # names that an axis has room for
@@ -35,7 +36,7 @@ def trials(records: Records) -> Section | None:
             return None
         why = str(search.get("why") or "the table of trials is empty")
         return Section("trials", "Trials of the search", (Prose(f"There are no trials to show: {why}.", "muted"),))
-    frame = frame.with_columns(pl.col("validation_loss").cast(pl.Float64))
+    frame = _told_apart(frame)
     finite = frame.filter(pl.col("validation_loss").is_finite())
     order = [c for c in ("rung", "validation_loss") if c in finite.columns]
     best = finite.sort(order, descending=[c == "rung" for c in order]).head(SHOWN)
@@ -46,6 +47,14 @@ def trials(records: Records) -> Section | None:
         blocks.append(Gallery(figures, legend=_legend(frame)))
     blocks.append(_table(best, varied, len(frame)))
     return Section("trials", "Trials of the search", tuple(blocks), str(frame.height))
+
+
+def _told_apart(frame: pl.DataFrame) -> pl.DataFrame:
+    """Trials without a finite loss that have not diverged were never evaluated: their outcome is that."""
+    loss = pl.col("validation_loss").cast(pl.Float64)
+    outcome = pl.col("outcome") if "outcome" in frame.columns else pl.lit("finished")
+    unseen = ~loss.is_finite().fill_null(False) & (outcome != "diverged")
+    return frame.with_columns(loss, pl.when(unseen).then(pl.lit("no result")).otherwise(outcome).alias("outcome"))
 
 
 def _lead(records: Records, frame: pl.DataFrame, varied: list[str]) -> str:
@@ -64,7 +73,7 @@ def _against(frame: pl.DataFrame, path: str) -> Figure:
     numeric = frame[path].dtype.is_numeric() and frame[path].n_unique() > min(FEW_VALUES, frame.height // 3)
     x, places = (_numeric_axis(values), values) if numeric else _named_axis(values)
     losses = [v if is_number(v) else math.inf for v in frame["validation_loss"].to_list()]
-    outcomes = frame["outcome"].to_list() if "outcome" in frame.columns else ["finished"] * len(values)
+    outcomes = frame["outcome"].to_list()
     names = [o for o in LOOKS if o in outcomes] + sorted({o for o in outcomes if o not in LOOKS})
     groups = [_group(name, places, losses, outcomes, values) for name in reversed(names)]
     finite = [v for v in losses if math.isfinite(v)]
@@ -73,7 +82,7 @@ def _against(frame: pl.DataFrame, path: str) -> Figure:
 
 
 def _legend(frame: pl.DataFrame) -> tuple[tuple[str, str], ...]:
-    outcomes = set(frame["outcome"].to_list()) if "outcome" in frame.columns else {"finished"}
+    outcomes = set(frame["outcome"].to_list())
     looks = {
         name: LOOKS.get(name, ("quiet", "ring"))
         for name in (*LOOKS, *sorted(outcomes - set(LOOKS)))
