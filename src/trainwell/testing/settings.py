@@ -13,6 +13,31 @@ from torch import Tensor
 from trainwell.base import Registry
 from trainwell.plan import Plan
 
+STANDARD: dict[str, Any] = {
+    "network.depth": 2,
+    "network.width": 32,
+    "network.activation": "relu",
+    "network.norm": "none",
+    "network.residual": False,
+    "initialiser.name": "auto",
+    "initialiser.gain": 1.0,
+    "loss.label_smoothing": 0.0,
+    "optimizer.name": "adam",
+    "optimizer.learning_rate": 1e-3,
+    "optimizer.weight_decay": 0.0,
+    "optimizer.momentum": 0.9,
+    "optimizer.beta2": 0.999,
+    "optimizer.epsilon": 1e-8,
+    "schedule.name": "constant",
+    "schedule.warmup": 0.0,
+    "regularisation.dropout": 0.0,
+    "regularisation.clip_norm": None,
+    "training.epochs": 30,
+    "training.batch_size": 32,
+    "training.patience": 10,
+}
+"""All that a setting does not name: written out, so that the plan's own standard values may change."""
+
 
 @dataclass(frozen=True)
 class Setting:
@@ -20,7 +45,7 @@ class Setting:
 
     Attributes:
         data: a name of `DATA_SETS`.
-        edits: of the standard plan, by path.
+        edits: of STANDARD, by path.
         planted: the kind of the fault, or None.
         also: kinds that are as true of it (causes, consequences): a finding of these is not a false alarm.
         input_factor, input_shift: x ← factor·x + shift, after standardising.
@@ -46,9 +71,8 @@ class Setting:
 
     @property
     def plan(self) -> Plan:
-        """The plan of this training."""
-        standard = {"training.epochs": 30, "training.batch_size": 32, "network.width": 32, "schedule.name": "constant"}
-        return Plan().edited({**standard, **self.edits}, by="user", why="setting")
+        """The plan of this training: STANDARD and what differs."""
+        return Plan().edited({**STANDARD, **self.edits}, by="user", why="setting")
 
 
 @dataclass(frozen=True)

@@ -154,13 +154,14 @@ def _table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
     """One row a trial, for `trials.parquet`."""
     rows = []
     for e in entries:
-        step = max(1, e.outcome.step if e.outcome and e.outcome.kind != "running" else e.course.population.step)
+        ended = e.course.outcomes[e.members[0]]
+        step = e.course.population.step if ended.kind == "running" else ended.step
         known = {
             "trial": e.number,
             "structure": e.structure,
             "rung": e.rung,
             "epochs": step / e.course.feed.steps_per_epoch,
-            "outcome": "finished" if e.outcome is None or e.outcome.kind == "running" else e.outcome.kind,
+            "outcome": "out-of-time" if ended.kind == "running" else ended.kind,
             "validation_loss": e.loss,
             "validation_metric": e.metric,
         }
