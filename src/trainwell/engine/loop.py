@@ -14,7 +14,7 @@ from torch import Tensor
 from trainwell.data.batches import Samples
 from trainwell.engine.course import Course
 from trainwell.engine.evaluate import judge
-from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
+from trainwell.engine.moment import Change, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
 
 
 def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:

@@ -54,7 +54,7 @@ def ladder(trials: int, rungs: int, reduction: int) -> list[Rung]:
     [Rung(share=0.1111111111111111, trials=27), Rung(share=0.3333333333333333, trials=9), Rung(share=1.0, trials=3)]
     """
     rungs = max(1, min(rungs, 1 + _log(trials, reduction)))
-    return [Rung(reduction ** (i + 1 - rungs), max(1, round(trials / reduction**i))) for i in range(rungs)]
+    return [Rung(float(reduction) ** (i + 1 - rungs), max(1, round(trials / reduction**i))) for i in range(rungs)]
 
 
 def _log(count: int, base: int) -> int:

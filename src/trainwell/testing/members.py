@@ -29,8 +29,8 @@ INPUTS, CLASSES, WIDTH = 6, 3, 16
 ROWS, TRAIN, BATCH, EPOCHS = 60, 40, 16, 18  # a last batch of 8; 54 steps, an evaluation every third
 CROWD, FEW = 64, 7
 TOLERANCE = 1e-9
-SHORT = 24  # steps of the laws that compare bits
-KILLED_AT = (1, 8, 24, 31, 45, 54)  # steps; some are evaluations, the last is the end
+SHORT = 15  # steps of the laws that compare bits
+KILLED_AT = (8, 24, 54)  # steps; some are evaluations, the last is the end
 CULLED_AT = 25  # no evaluation falls on this step
 
 
@@ -178,10 +178,9 @@ def live(course: Course, *, until: int | None = None, watched: bool = False) -> 
 def alone_as_in_company(case: Case) -> None:
     """A member trained alone and the same member among 63 others have the same losses (float64, to 1e-9)."""
     crowd = live(case.course(range(CROWD)))
-    for k in (0, CROWD - 1):
-        alone = live(case.course([k]))
-        apart = (alone.losses[:, 0] - crowd.losses[:, k]).abs().max()
-        _hold(bool(apart <= TOLERANCE), case, f"member {k} alone and in company differ by {float(apart):.1e} in loss")
+    k = CROWD // 2
+    apart = (live(case.course([k])).losses[:, 0] - crowd.losses[:, k]).abs().max()
+    _hold(bool(apart <= TOLERANCE), case, f"member {k} alone and in company differ by {float(apart):.1e} in loss")
 
 
 def order_does_not_matter(case: Case) -> None:
