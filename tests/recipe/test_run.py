@@ -270,7 +270,8 @@ import sys
 from pathlib import Path
 from trainwell.recipe import Request, run_recipe
 run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=18, out=Path(sys.argv[2]), settings={
-    "training.epochs": "30", "ensemble.members": "2", "data.folds": "0", "training.batch_size": "16", "network.width": "32"}))
+    "training.epochs": "30", "ensemble.members": "2", "data.folds": "0", "training.batch_size": "16",
+    "network.width": "32"}))
 """
 
 

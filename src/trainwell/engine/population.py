@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainwell.base import Seeds, stream_seed
+from trainwell.base import InputError, Seeds, did_you_mean, stream_seed
 from trainwell.data.batches import Samples
 from trainwell.engine.columns import columns_of, one_structure
 from trainwell.ingredients import INITIALISERS, LOSSES, OPTIMIZERS, initialiser_for, schedule_factor
@@ -172,7 +172,13 @@ class Population:
             matrix[target] = matrix[source]
 
     def edit(self, rows: Tensor, column: str, value: float) -> None:
-        """Set a hyperparameter of these rows."""
+        """Set a hyperparameter of these rows.
+
+        Raises:
+            InputError: there is no such column.
+        """
+        if column not in self.columns:
+            raise InputError(f"Unknown column '{column}'.{did_you_mean(column, self.columns)}")
         self.columns[column][rows] = value
         self._bind()
 

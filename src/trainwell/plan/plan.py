@@ -21,6 +21,7 @@ from trainwell.plan.sections import (
     InitialiserSection,
     LossSection,
     NetworkSection,
+    Number,
     OptimizerSection,
     RegularisationSection,
     ScheduleSection,
@@ -55,7 +56,9 @@ class Plan(Section):
 
     version: Literal[1] = Field(default=1, description="version of this file's format")
     task: Literal["auto", Task] = Field(default="auto", description="what is predicted; auto: inferred from the target")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(default=0, description="every random stream starts here")
+    seed: Annotated[int, Number, Field(ge=0, lt=2**63)] = Field(
+        default=0, description="every random stream starts here"
+    )
     data: DataSection = DataSection()
     network: NetworkSection = NetworkSection()
     initialiser: InitialiserSection = InitialiserSection()
