@@ -56,7 +56,7 @@ class Plan(Section):
 
     version: Literal[1] = Field(default=1, description="version of this file's format")
     task: Literal["auto", Task] = Field(default="auto", description="what is predicted; auto: inferred from the target")
-    seed: Annotated[int, Number, Field(ge=0, lt=2**63)] = Field(
+    seed: Annotated[int, Field(ge=0, lt=2**63), Number] = Field(
         default=0, description="every random stream starts here"
     )
     data: DataSection = DataSection()

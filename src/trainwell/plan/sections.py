@@ -18,10 +18,10 @@ def _number(value: object) -> object:
 
 
 Number = BeforeValidator(_number)
-Count = Annotated[int, Number, Field(ge=1)]
-Fraction = Annotated[float, Number, Field(ge=0, lt=1)]
-Positive = Annotated[float, Number, Field(gt=0, allow_inf_nan=False)]
-NonNegative = Annotated[float, Number, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1), Number]
+Fraction = Annotated[float, Field(ge=0, lt=1), Number]
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False), Number]
+NonNegative = Annotated[float, Field(ge=0, allow_inf_nan=False), Number]
 
 
 class Section(BaseModel):
@@ -38,14 +38,14 @@ class DataSection(Section):
         default="piecewise-linear",
         description="numbers as one standardised input, or as one input a bin (Gorishniy 2022)",
     )
-    bins: Annotated[int, Number, Field(ge=2, le=256)] = Field(default=32, description="at most this many bins a number")
-    one_hot_limit: Annotated[int, Number, Field(ge=2)] = Field(
+    bins: Annotated[int, Field(ge=2, le=256), Number] = Field(default=32, description="at most this many bins a number")
+    one_hot_limit: Annotated[int, Field(ge=2), Number] = Field(
         default=64, description="more categories than this get an embedding"
     )
-    validation_size: Annotated[float, Number, Field(gt=0, lt=1)] = Field(
+    validation_size: Annotated[float, Field(gt=0, lt=1), Number] = Field(
         default=0.2, description="share of rows held out to choose by"
     )
-    folds: Annotated[int, Number, Field(ge=0, le=50)] = Field(
+    folds: Annotated[int, Field(ge=0, le=50), Number] = Field(
         default=0, description="cross-validation folds; 0: one held-out part"
     )
 
@@ -53,7 +53,7 @@ class DataSection(Section):
 class NetworkSection(Section):
     """The structure of the network; members of one population share it."""
 
-    depth: Annotated[int, Number, Field(ge=0, le=64)] = Field(default=2, description="hidden layers")
+    depth: Annotated[int, Field(ge=0, le=64), Number] = Field(default=2, description="hidden layers")
     width: Count = Field(default=128, description="units of a hidden layer")
     activation: str = Field(default="relu", description="non-linearity after each hidden layer")
     norm: Literal["none", "batch", "layer"] = Field(
@@ -113,7 +113,7 @@ class TrainingSection(Section):
     batch_size: Count = Field(default=256, description="samples a step")
     epochs: Count = Field(default=50, description="passes over the training part at the most")
     patience: Count = Field(default=10, description="evaluations without improvement before a member stops")
-    evaluations_per_epoch: Annotated[int, Number, Field(ge=1, le=100)] = Field(
+    evaluations_per_epoch: Annotated[int, Field(ge=1, le=100), Number] = Field(
         default=1, description="how often validation is measured"
     )
     drop_last: bool = Field(default=False, description="leave out the last, short batch of an epoch")
@@ -122,8 +122,8 @@ class TrainingSection(Section):
 class SearchSection(Section):
     """How many plans are tried, and how they are thinned out."""
 
-    trials: Annotated[int, Number, Field(ge=0)] = Field(default=32, description="plans drawn; 0: no search")
-    reduction: Annotated[int, Number, Field(ge=2)] = Field(
+    trials: Annotated[int, Field(ge=0), Number] = Field(default=32, description="plans drawn; 0: no search")
+    reduction: Annotated[int, Field(ge=2), Number] = Field(
         default=3, description="η of successive halving: one in η survives a rung"
     )
     rungs: Count = Field(default=3, description="rounds of successive halving")
