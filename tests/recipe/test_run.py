@@ -287,3 +287,11 @@ def test_a_run_killed_during_its_search_goes_on_in_it(tmp_path: Path) -> None:
     assert_frame_equal(resumed.trials, whole.trials)
     assert resumed.ensemble is not None and whole.ensemble is not None
     assert torch.equal(resumed.ensemble.theta, whole.ensemble.theta)
+
+
+def test_networks_that_diverge_are_a_result_with_findings(tmp_path: Path) -> None:
+    hopeless = {"optimizer.name": "sgd", "optimizer.learning_rate": "1e6", "schedule.name": "constant"}
+    run = fit(tmp_path, waves(), ("height",), trials=0, settings=hopeless)
+    assert run.ensemble is None and run.result["test"] == {}
+    assert "diverged" in run.result["stages"][7]["evidence"]["outcomes"][0]
+    assert {finding.kind for finding in run.findings} & {"non-finite", "learning-rate-too-large", "exploding-gradient"}

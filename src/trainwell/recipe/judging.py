@@ -53,7 +53,7 @@ def _figures(evidence: dict[str, Any], *names: str) -> dict[str, float | str]:
 
 def _trained(ws: Workshop, record: Record) -> list[Finding]:
     final = ws.carry.get("final", {})
-    if not final.get("usable"):
+    if not final:
         return []
     cases = [
         Case(
@@ -66,7 +66,7 @@ def _trained(ws: Workshop, record: Record) -> list[Finding]:
             outcome=Outcome(*outcome),
             input_scale=input_scale(ws),
         )
-        for member, outcome in zip(final["usable"], final["outcomes"], strict=True)
+        for member, outcome in enumerate(final["judged"])
     ]
     return diagnose_all(cases)
 

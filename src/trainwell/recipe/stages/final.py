@@ -1,6 +1,7 @@
 """The final networks: the best plans of the search under several seeds, trained to the end, averaged (rows B9, B10)."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -35,11 +36,9 @@ def train_final(ws: Workshop) -> Result:
         plans[0].edited({"ensemble.members": max(1, len(usable))}, by="data", why=design["why"]) if usable else plans[0]
     )
     record.write(ws.folder / "vitals.parquet")
-    outcomes = [str(outcome) for outcome in course.outcomes]
-    if not usable:
-        return _from_leader(ws, outcomes)
-    ensemble = Ensemble.of(course, usable)
-    return _result(ws, course, ensemble, rows, usable, outcomes)
+    result = _result(ws, course, [row.fold for row in rows], usable) if usable else _from_leader(ws, course)
+    judged = [[o.kind, o.step, o.best_step] for o in course.outcomes]
+    return replace(result, carry={"judged": judged, "updates_per_epoch": course.feed.steps_per_epoch})
 
 
 def _design(ws: Workshop) -> dict[str, Any]:
@@ -114,39 +113,36 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
         course.end(course.population.members.tolist(), "interrupted" if ws.clock.interrupted else "out-of-time")
 
 
-def _from_leader(ws: Workshop, outcomes: list[str]) -> Result:
+def _from_leader(ws: Workshop, course: Course) -> Result:
     """No final network has a finite loss yet (an early Ctrl-C, or all diverged): the best of the search stands in."""
+    outcomes = [str(outcome) for outcome in course.outcomes]
     if ws.leader is None:
-        return Result(False, {"members": 0, "epochs": [], "outcomes": outcomes}, {"members": 0})
+        return Result(False, {"members": 0, "epochs": [], "outcomes": outcomes})
     ws.leader.save(ws.folder / "model")
     evidence = {
         "members": len(ws.leader),
         "epochs": [],
         "outcomes": [*outcomes, "the best network of the search is used"],
     }
-    return Result(None, evidence, {"members": len(ws.leader)})
+    return Result(None, evidence)
 
 
-def _result(
-    ws: Workshop, course: Course, ensemble: Ensemble, rows: list[Row], usable: list[int], outcomes: list[str]
-) -> Result:
+def _result(ws: Workshop, course: Course, folds: list[int], usable: list[int]) -> Result:
+    ensemble = Ensemble.of(course, usable)
     ensemble.save(ws.folder / "model")
-    together, single = _validation(ws, ensemble, [rows[m].fold for m in usable])
+    together, single = _validation(ws, ensemble, [folds[m] for m in usable])
     steps = course.feed.steps_per_epoch
     evidence = {
         "members": len(usable),
-        "diverged": len(rows) - len(usable),
+        "diverged": len(folds) - len(usable),
         "epochs": [course.outcomes[m].step / steps for m in usable],
         "best_epochs": [course.outcomes[m].best_step / steps for m in usable],
-        "outcomes": outcomes,
+        "outcomes": [str(outcome) for outcome in course.outcomes],
         "validation": together,
         "single_member": single,
         "parameters": ensemble.blueprint.layout.size,
     }
-    kept = [[o.kind, o.step, o.best_step] for o in (course.outcomes[m] for m in usable)]
-    return Result(
-        True, evidence, {"members": len(usable), "usable": usable, "outcomes": kept, "updates_per_epoch": steps}
-    )
+    return Result(True, evidence)
 
 
 def _validation(ws: Workshop, ensemble: Ensemble, folds: list[int]) -> tuple[dict[str, float], dict[str, float]]:
