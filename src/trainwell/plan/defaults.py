@@ -12,7 +12,7 @@ Choice = tuple[Any, str]
 # TabM's author's table for AutoGluon (practice.md 4.2): rows below → batch size.
 BATCH_SIZES = ((2_800, 32), (4_500, 64), (6_400, 128), (32_000, 256), (108_000, 512))
 LARGEST_BATCH = 1024
-FOLDS_BELOW = 3_000  # assumption: below, one held-out fifth is too noisy to choose by (sd of an accuracy ≈ 2 %)
+FOLDS_BELOW = 6_000  # below, one held-out fifth is too noisy to choose by: sd of an accuracy ≥ 1 % (docs/log.md)
 BINNED_INPUTS = 512  # assumption: more inputs than this from bins cost more time than they bring
 BINNED_CELLS = 200_000_000  # of all rows: 800 MB in float32
 UPDATES = 3_000  # assumption: updates within which small dense networks converge under Adam; the budget may cut it
