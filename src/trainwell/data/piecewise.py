@@ -18,7 +18,7 @@ def quantile_edges(values: np.ndarray, bins: int) -> np.ndarray:
     bins for everything above; docs/log.md).
 
     >>> quantile_edges(np.array([0.0] * 8 + [1.0, 2.0, 3.0, 4.0]), 3).tolist()
-    [0.0, 1.0, 4.0]
+    [0.0, 1.0, 2.5, 4.0]
     """
     distinct, counts = np.unique(values, return_counts=True)
     if len(distinct) <= bins + 1:
