@@ -84,13 +84,6 @@ def weight_decay(case: Case) -> Remedy:
     )
 
 
-def early_stopping(case: Case) -> Remedy | None:
-    """An end soon after the best evaluation."""
-    if case.plan.training.patience <= 10:
-        return None
-    return Remedy("early-stopping", "stop soon after the best evaluation, keep its weights", {"training.patience": 10})
-
-
 def narrower(case: Case) -> Remedy | None:
     """Half the width."""
     width = case.plan.network.width

@@ -122,7 +122,7 @@ def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clo
     seconds: dict[str, float] = {}
     with clock.listening():
         for name in names:
-            if clock.interrupted and name not in ws.carry and NEEDS.get(name) not in ws.carry:
+            if clock.interrupted and f"stage.{name}" not in journal and NEEDS.get(name) not in ws.carry:
                 done.append({"name": name, "passed": None, "evidence": {"why": "interrupted before this stage"}})
                 continue
             done.append(_stage(ws, name, seconds))

@@ -1,5 +1,7 @@
 """What to do next: a few sentences, the most pressing first. One rule a function, in the table at the foot."""
 
+import json
+import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -35,7 +37,8 @@ def advice(records: Records, standing: Standing | None, fit: Fit) -> tuple[str, 
 
 def _interrupted(case: Case) -> Iterator[str]:
     if case.records.interrupted:
-        yield f"The run was stopped by Ctrl-C. Go on where it stopped: `trainwell resume {case.records.name}`."
+        path = shlex.quote(case.records.place)
+        yield f"The run was stopped by Ctrl-C. Go on where it stopped: `trainwell resume {path}`."
 
 
 def _failed_checks(case: Case) -> Iterator[str]:
@@ -107,12 +110,13 @@ def _small_test(case: Case) -> Iterator[str]:
 
 
 def _go_on(case: Case) -> str:
-    name = case.records.name
+    path = case.records.place
     if not case.records.result.get("members"):
         if case.records.interrupted:
             return ""
         return "Train: `trainwell fit` with the same data and target."
-    return f'Predict new rows with `trainwell predict {name} NEW.csv`, or in Python with `trainwell.load("{name}")`.'
+    command = f"trainwell predict {shlex.quote(path)} NEW.csv"
+    return f"Predict new rows with `{command}`, or in Python with `trainwell.load({json.dumps(path)})`."
 
 
 def remedies_told(finding: Finding) -> list[str]:

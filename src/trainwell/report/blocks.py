@@ -4,7 +4,6 @@ Contract: a block says what is shown, never how it looks. Text may mark names in
 is made. Figures are SVG, and safe already.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -156,8 +155,3 @@ class Section:
 def row(*cells: Cell | str) -> tuple[Cell, ...]:
     """A row of a table; text stands for a plain cell."""
     return tuple(cell if isinstance(cell, Cell) else Cell(cell) for cell in cells)
-
-
-def heads(names: Sequence[str | Head]) -> tuple[Head, ...]:
-    """The columns of a table; text stands for a plain one."""
-    return tuple(name if isinstance(name, Head) else Head(name) for name in names)

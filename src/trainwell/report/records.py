@@ -20,7 +20,7 @@ class Records:
     """A run, as recorded.
 
     Attributes:
-        name: of the run directory.
+        name: of the run directory. path: as the user wrote it, for commands to copy.
         findings: None when they were not recorded, which is not the same as none.
         missing: one sentence for each part that could not be read.
     """
@@ -32,6 +32,12 @@ class Records:
     vitals: Record = field(default_factory=Record)
     trials: pl.DataFrame = field(default_factory=pl.DataFrame)
     missing: tuple[str, ...] = ()
+    path: str = ""
+
+    @property
+    def place(self) -> str:
+        """What a command names the run by: its path, or the name where there is no directory."""
+        return self.path or self.name
 
     @property
     def task(self) -> str:
@@ -109,6 +115,7 @@ def read_records(run_dir: Path) -> Records:
         vitals=parts["vitals.parquet"] or Record(),
         trials=pl.DataFrame() if parts["trials.parquet"] is None else parts["trials.parquet"],
         missing=tuple(missing),
+        path=str(run_dir),
     )
 
 
