@@ -50,7 +50,7 @@ def is_section(field: FieldInfo) -> bool:
 
 def row(path: str, name: str, owner: type[Section], field: FieldInfo) -> tuple[str, ...]:
     """One value as cells of the table."""
-    registry = NAMED.get(owner, {}).get(name)
+    registry = NAMED.get(path)
     automatic = ["auto"] if field.default == "auto" else []
     kind = type_words(field) if registry is None else " or ".join(f"`{each}`" for each in [*automatic, *registry])
     standard = "null" if field.default is None else field.default

@@ -16,7 +16,7 @@ from trainwell.testing.members import Case
 
 @pytest.fixture(scope="module")
 def course() -> Course:
-    case = Case("all", {"network.norm": "batch", "network.residual": True}, (4, 9), dropout=True)
+    case = Case("all", {"network.norm": "batch", "network.residual": True}, (4, 9), regularisers=("dropout",))
     given = case.course(range(5), dtype=torch.float32)
     for _ in train(given, until=9):
         pass

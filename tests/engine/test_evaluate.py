@@ -40,7 +40,7 @@ def test_a_constant_target_gives_a_finite_r2() -> None:
 
 @pytest.mark.parametrize("own", [False, True], ids=["shared rows", "own rows"])
 def test_judging_in_small_chunks_is_judging_at_once(own: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    course = Case("all", {"network.norm": "batch"}, (4,), own_batches=own, dropout=True).course(range(K))
+    course = Case("all", {"network.norm": "batch"}, (4,), own_batches=own, regularisers=("dropout",)).course(range(K))
     arguments = (course.population, course.feed.samples, course.feed.validation, course.groups)
     whole, z = judge(*arguments), outputs(*arguments)
     monkeypatch.setattr(evaluate, "LARGEST_SIGNAL", 7 * K * 16)
@@ -51,7 +51,7 @@ def test_judging_in_small_chunks_is_judging_at_once(own: bool, monkeypatch: pyte
 
 
 def test_losses_are_judged_without_label_smoothing_and_dropout() -> None:
-    course = Case("plain", {"loss.label_smoothing": 0.3}, dropout=True).course(range(K))
+    course = Case("plain", {"loss.label_smoothing": 0.3}, regularisers=("dropout",)).course(range(K))
     loss, _ = judge(course.population, course.feed.samples, course.feed.validation, None)
     held = course.feed.samples.take(course.feed.validation[0])
     assert held.y is not None

@@ -83,7 +83,7 @@ def plain_loop(given: Course, k: int, monitor: str) -> PlainEnd:
 @pytest.mark.parametrize("monitor", ["loss", "metric"])
 @pytest.mark.parametrize(
     "case",
-    [Case("plain"), Case("own batches", own_batches=True), Case("norm", {"network.norm": "batch"}, clipping=True)],
+    [Case("plain"), Case("own batches", own_batches=True), Case("norm", {"network.norm": "batch"}, regularisers=("clip_norm",))],
     ids=str,
 )
 def test_every_member_stops_and_keeps_its_best_weights_as_in_a_plain_loop(case: Case, monitor: str) -> None:
@@ -346,7 +346,7 @@ def test_the_first_layer_shown_is_what_it_hands_on_before_the_update() -> None:
 
 
 def test_with_vitals_recorded_at_every_step_the_weights_are_bit_identical() -> None:
-    watched, calm = (Case("all", {"network.norm": "batch"}, (4,), dropout=True).course(range(5)) for _ in range(2))
+    watched, calm = (Case("all", {"network.norm": "batch"}, (4,), regularisers=("dropout",)).course(range(5)) for _ in range(2))
     record = Record()
     for moment in train(watched, wants_layers=lambda step: True):
         observe(moment, record)

@@ -8,26 +8,57 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainwell.base import InputError, Seeds
+from trainwell.base import InputError, Seeds, stream_seed
 from trainwell.data.batches import Samples
 from trainwell.engine import Population
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS
+from trainwell import ingredients as registered
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, InitialiserSettings
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 from trainwell.testing.members import Case
 
-LOSSES: dict[str, Callable[[Tensor, Tensor, float], Tensor]] = {
-    "cross_entropy": lambda z, y, ε: F.cross_entropy(z, y, label_smoothing=ε),
-    "binary_cross_entropy": lambda z, y, ε: F.binary_cross_entropy_with_logits(z, (1 - ε) * y.T + ε / 2),
-    "mse": lambda z, y, ε: F.mse_loss(z, y.T),
-    "mae": lambda z, y, ε: F.l1_loss(z, y.T),
-    "huber": lambda z, y, ε: F.huber_loss(z, y.T),
+
+Loss = Callable[[Tensor, Tensor, dict[str, float], Tensor | None], Tensor]  # z (B, C), y, hypers, weights (C,)
+
+
+def focal(z: Tensor, y: Tensor, h: dict[str, float], w: Tensor | None) -> Tensor:
+    """Lin 2017 on the smoothed target, class by class."""
+    ε, p = h["label_smoothing"], torch.softmax(z, 1)
+    t = (1 - ε) * F.one_hot(y, z.shape[1]).to(z) + ε / z.shape[1]
+    return -(t * (1 if w is None else w) * (1 - p) ** h["focusing"] * p.log()).sum(1).mean()
+
+
+def binary_focal(z: Tensor, y: Tensor, h: dict[str, float], w: Tensor | None) -> Tensor:
+    """Lin 2017 on the smoothed target, label by label."""
+    ε, p = h["label_smoothing"], torch.sigmoid(z)
+    t, γ = (1 - ε) * y.T + ε / 2, h["focusing"]
+    positive = t * (1 if w is None else w) * (1 - p) ** γ * p.log()
+    return -(positive + (1 - t) * p**γ * (1 - p).log()).mean()
+
+
+LOSSES: dict[str, Loss] = {
+    "cross_entropy": lambda z, y, h, w: (
+        F.cross_entropy(z, y, weight=w, label_smoothing=h["label_smoothing"], reduction="none").mean()
+    ),
+    "binary_cross_entropy": lambda z, y, h, w: F.binary_cross_entropy_with_logits(
+        z, (1 - h["label_smoothing"]) * y.T + h["label_smoothing"] / 2, pos_weight=w
+    ),
+    "focal": focal,
+    "binary_focal": binary_focal,
+    "mse": lambda z, y, h, w: F.mse_loss(z, y.T),
+    "mae": lambda z, y, h, w: F.l1_loss(z, y.T),
+    "rmse": lambda z, y, h, w: F.mse_loss(z, y.T).sqrt(),
+    "huber": lambda z, y, h, w: F.huber_loss(z, y.T, delta=h["delta"]),
+    "quantile": lambda z, y, h, w: (
+        torch.where(y.T > z, h["quantile"] * (y.T - z), (1 - h["quantile"]) * (z - y.T)).mean()
+    ),
 }
 GRADIENT_CASES = [
-    *(Case(f"loss {name}", {"loss.name": name}) for name in LOSSES),
+    *(Case(f"loss {name}", {"loss.name": name}) for name in registered.LOSSES),
     *(Case(f"activation {name}", {"network.activation": name}) for name in ACTIVATIONS),
     Case("batch norm", {"network.norm": "batch", "network.residual": True, "network.depth": 3}, own_batches=True),
-    Case("layer norm", {"network.norm": "layer"}, cardinalities=(4, 9)),
+    *(Case(f"norm {name}", {"network.norm": name}, cardinalities=(4, 9)) for name in registered.NORMS),
+    Case("norm behind", {"network.norm": "batch", "network.norm_place": "after", "network.activation": "maxout"}),
     Case("residual from the input on", {"network.residual": True, "network.width": 6}),
 ]
 
@@ -37,6 +68,8 @@ def name_in_module(name: str) -> str:
     parts = name.split(".")
     if parts[0] == "embedding":
         return f"embeddings.{parts[1]}.weight"
+    if parts[-1] in ACTIVATIONS.hypers:
+        return f"learned.{parts[1]}.{parts[2]}"
     return f"norms.{parts[1]}.{parts[3]}" if "norm" in parts else name
 
 
@@ -53,7 +86,9 @@ def test_gradients_are_plain_autograds_through_the_member_alone(case: Case, step
     for k, module in enumerate(modules):
         g = min(k, batch.x.shape[0] - 1)
         z = module(batch.x[g].T, batch.categories[g].T)
-        loss = LOSSES[p.plans[k].loss.name](z, batch.y[g], p.plans[k].loss.label_smoothing)
+        h = {name: float(column[k]) for name, column in p.columns.items()}
+        weights = None if p.class_weights is None else p.class_weights[k]
+        loss = LOSSES[p.plans[k].loss.name](z, batch.y[g], h, weights)
         loss.backward()
         assert losses[k].item() == pytest.approx(loss.item(), rel=1e-10)
         theirs = dict(module.named_parameters())
@@ -68,8 +103,8 @@ def test_gradients_are_plain_autograds_through_the_member_alone(case: Case, step
 @pytest.mark.parametrize(
     "case",
     [
-        Case("dropout", dropout=True, own_batches=True),
-        Case("everything", {"network.norm": "batch", "network.residual": True}, (4, 9), True, True),
+        Case("dropout", regularisers=("dropout", "input_noise", "mixup"), own_batches=True),
+        Case("everything", {"network.norm": "batch", "network.residual": True}, (4, 9), True, ("dropout",)),
     ],
     ids=str,
 )
@@ -80,8 +115,7 @@ def test_gradients_are_the_centred_differences_of_the_loss(case: Case) -> None:
     gradient, ε = p.gradient.clone(), 1e-6
 
     def loss() -> Tensor:
-        assert batch.y is not None
-        return p.losses(p.forward(batch, training=True), batch.y, smooth=True).mean(dim=1)
+        return p.objective(batch)
 
     for column in torch.randperm(p.layout.size, generator=torch.Generator().manual_seed(0))[:60].tolist():
         p.theta[:, column] += ε
@@ -150,18 +184,25 @@ def test_a_member_without_a_threshold_is_untouched_by_others_that_have_one_whate
 @pytest.mark.covers("I12", "A11")
 @pytest.mark.parametrize("activation", list(ACTIVATIONS))
 def test_hidden_weights_start_by_the_scheme_of_their_activation(activation: str) -> None:
-    p = population([{"network.activation": activation}], Blueprint(300, 2, depth=1, width=200, activation=activation))
+    pieces = 2 if activation == "maxout" else 1
+    blueprint = Blueprint(300, 2, depth=1, width=200, activation=activation, pieces=pieces)
+    p = population([{"network.activation": activation}], blueprint)
     he, lecun, glorot = sqrt(2 / 300), sqrt(1 / 300), sqrt(2 / 500)
-    expected = {"selu": lecun, "identity": glorot, "tanh": glorot, "sigmoid": glorot}.get(activation, he)
+    bounded = dict.fromkeys(("identity", "tanh", "sigmoid", "softsign", "hard_sigmoid", "hard_tanh"), glorot)
+    expected = {**bounded, "selu": lecun, "maxout": lecun}.get(activation, he)
     assert float(p.weights["hidden.0.weight"].detach().std()) == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("name", list(INITIALISERS))
 def test_a_scheme_that_is_named_starts_all_weights_with_its_gain(name: str) -> None:
     p = population([{"initialiser.name": name, "initialiser.gain": 2.0}], Blueprint(300, 150, depth=1, width=200))
-    for layer, fan_in, fan_out in (("hidden.0", 300, 200), ("output", 200, 150)):
-        spread = p.weights[f"{layer}.weight"].detach().square().mean().sqrt()
-        assert float(spread) == pytest.approx(2 * INITIALISERS[name].std(fan_in, fan_out), rel=0.02)
+    for layer, shape in (("hidden.0", (200, 300)), ("output", (150, 200))):
+        generator = torch.Generator().manual_seed(stream_seed(p.seeds[0].init, f"{layer}.weight"))
+        drawn = torch.empty(shape, dtype=torch.float64)
+        activation = "identity" if layer == "output" else "relu"
+        own = InitialiserSettings("auto", activation, 0.1, {}, layer == "hidden.0", layer == "output")
+        INITIALISERS[name].fill(drawn, gain=2.0, generator=generator, settings=own)
+        assert p.weights[f"{layer}.weight"][0].equal(drawn)
 
 
 def test_biases_start_at_zero_and_norms_at_the_identity() -> None:
@@ -204,7 +245,7 @@ def test_rates_follow_each_members_own_rate_schedule_and_warm_up() -> None:
 
 
 def test_keeping_rows_keeps_all_that_belongs_to_them_in_the_order_given() -> None:
-    course = Case("all", {"network.norm": "batch"}, dropout=True).course(range(6))
+    course = Case("all", {"network.norm": "batch"}, regularisers=("dropout",)).course(range(6))
     p = course.population
     for step in range(3):
         p.backward(course.feed.batch(step))
@@ -247,7 +288,7 @@ def test_an_edited_hyperparameter_takes_effect_for_its_row_alone(column: str, va
 
 
 def test_a_member_gives_the_populations_outputs() -> None:
-    course = Case("all", {"network.norm": "batch", "network.residual": True}, (4,), dropout=True).course(range(3))
+    course = Case("all", {"network.norm": "batch", "network.residual": True}, (4,), regularisers=("dropout",)).course(range(3))
     p, batch = course.population, course.feed.batch(0)
     p.backward(batch)
     p.update(p.rates(54))

@@ -1,42 +1,167 @@
-"""The rate at every step against torch.optim.lr_scheduler."""
+"""The rate at every step against torch.optim.lr_scheduler, the papers' formulas, and the table of N0."""
 
 from collections.abc import Callable
+from math import cos, exp, factorial, floor, log2, pi
 from typing import Any
 
 import pytest
 import torch
 from torch.optim import lr_scheduler
 
-from trainwell.ingredients import SCHEDULES, schedule_factor
-from trainwell.ingredients.schedules import one_cycle
+from trainwell.ingredients.schedules import SCHEDULES, Clock, factors, reduce_on_plateau, schedule_factor
+from trainwell.testing.schedules import LAWS, column
 
-TOTAL = 200
+TOTAL, PER_EPOCH = 200, 5
 
 
-def factors(name: str, warmup: float = 0.0, total: int = TOTAL) -> list[float]:
-    return [schedule_factor([name], [warmup], step, total)[0] for step in range(total)]
+def rates(name: str, warmup: float = 0.0, total: int = TOTAL, per_epoch: int = PER_EPOCH, **h: float) -> list[float]:
+    """The factor at every update of a run."""
+    clock = Clock(torch.arange(total).unsqueeze(0), total, per_epoch)
+    return factors([name], clock, {x: column([v]) for x, v in h.items()}, column([warmup]))[0].tolist()
 
 
 def of_torch(build: Callable[[Any], Any], total: int = TOTAL) -> list[float]:
     """The factors on a rate of 1 that torch's scheduler gives at each update."""
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler, rates = build(optimizer), []
+    scheduler, seen = build(optimizer), []
     for _ in range(total):
-        rates.append(optimizer.param_groups[0]["lr"])
+        seen.append(optimizer.param_groups[0]["lr"])
         optimizer.step()
         scheduler.step()
-    return rates
+    return seen
+
+
+def exactly(expected: list[float]) -> Any:
+    return pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("law", LAWS)
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_a_schedule_keeps_the_laws(name: str, law: str) -> None:
+    LAWS[law](name)
 
 
 @pytest.mark.covers("S1")
 def test_constant_stays() -> None:
-    assert factors("constant") == [1.0] * TOTAL
+    assert rates("constant") == [1.0] * TOTAL
+
+
+@pytest.mark.covers("S2")
+def test_step_decay_is_torchs_at_every_step() -> None:
+    theirs = of_torch(lambda o: lr_scheduler.StepLR(o, step_size=3 * PER_EPOCH, gamma=0.3))
+    assert rates("step", factor=0.3, every=3.0) == exactly(theirs)
+    assert rates("step")[10 * PER_EPOCH - 1 : 10 * PER_EPOCH + 1] == [1.0, 0.5]  # standard: half after ten epochs
+
+
+@pytest.mark.covers("S2")
+def test_a_drop_comes_on_its_step_though_its_time_is_rounded() -> None:
+    ours = rates("step", total=100, per_epoch=10, factor=0.9, every=0.1)  # 0.3/0.1 is 2.9999999999999996
+    assert ours == exactly([0.9**t for t in range(100)])
+    every = torch.tensor([[0.7]])  # float32: 0.69999999
+    clock = Clock(torch.arange(100).unsqueeze(0), 100, 10)
+    ours = factors(["step"], clock, {"every": every, "factor": torch.tensor([[0.5]])}, torch.zeros(1, 1))
+    assert ours[0].tolist() == [0.5 ** (t // 7) for t in range(100)]
+
+
+@pytest.mark.covers("S3")
+def test_inverse_time_gives_the_table_of_the_lecture() -> None:
+    rate = [0.2 * f for f in rates("inverse_time", decay=1.0)]
+    assert [round(rate[epoch * PER_EPOCH], 3) for epoch in (1, 2, 3, 4)] == [0.1, 0.067, 0.05, 0.04]
+    theirs = of_torch(lambda o: lr_scheduler.LambdaLR(o, lambda t: 1 / (1 + 0.3 * t / PER_EPOCH)))
+    assert rates("inverse_time", decay=0.3) == exactly(theirs)
+
+
+@pytest.mark.covers("S3")
+def test_compounding_is_the_recursion_that_the_lecture_prints() -> None:
+    for k in (0.0, 1e-9, 0.001, 0.2, 1.0):
+        rate, ours = 1.0, rates("compounding", decay=k)
+        for t in range(TOTAL):
+            if t % PER_EPOCH == 0:
+                rate = rate / (1 + k * (t // PER_EPOCH))
+            assert ours[t] == pytest.approx(rate, rel=1e-12), (k, t)
+
+
+@pytest.mark.covers("S3")
+def test_the_printed_recursion_with_k_1_is_another_law_than_the_table() -> None:
+    ours = [0.2 * f for f in rates("compounding", decay=1.0)]
+    epochs = range(5)
+    assert [ours[n * PER_EPOCH] for n in epochs] == exactly([0.2 / factorial(n + 1) for n in epochs])
+    assert ours[4 * PER_EPOCH] < 0.04 / 20
+
+
+@pytest.mark.covers("S4")
+def test_exponential_decay_is_torchs_at_every_step() -> None:
+    theirs = of_torch(lambda o: lr_scheduler.ExponentialLR(o, gamma=exp(-0.2 / PER_EPOCH)))
+    assert rates("exponential", decay=0.2) == exactly(theirs)
+
+
+@pytest.mark.covers("S5")
+@pytest.mark.parametrize("name", ["triangular", "triangular2", "exp_range"])
+def test_cyclical_rates_are_torchs_at_every_step(name: str) -> None:
+    up, gamma = 3 * PER_EPOCH, 0.99
+    theirs = of_torch(
+        lambda o: lr_scheduler.CyclicLR(
+            o, base_lr=0.2, max_lr=1.0, step_size_up=up, mode=name, gamma=gamma, cycle_momentum=False
+        )
+    )
+    more = {"gamma": gamma} if name == "exp_range" else {}
+    assert rates(name, base=0.2, half_cycle=3.0, **more) == exactly(theirs)
+
+
+@pytest.mark.covers("S5")
+def test_the_windows_follow_smiths_cycles() -> None:
+    size = 3 * PER_EPOCH  # Smith's stepsize, in updates
+    windows = {
+        "triangular": lambda x: max(0.0, 1 - x),
+        "welch": lambda x: 1 - x**2,
+        "hann": lambda x: 0.5 * (1 + cos(pi * x)),
+    }
+    for name, window in windows.items():
+        expected = []
+        for t in range(TOTAL):
+            cycle = floor(1 + t / (2 * size))
+            x = abs(t / size - 2 * cycle + 1)
+            expected.append(0.1 + 0.9 * window(x))
+        assert rates(name, base=0.1, half_cycle=3.0) == exactly(expected), name
+
+
+@pytest.mark.covers("S5")
+@pytest.mark.parametrize("name", ["triangular", "welch", "hann"])
+def test_a_cycle_goes_from_base_to_max_in_step_size_epochs_and_back(name: str) -> None:
+    ours = rates(name, base=0.25, half_cycle=4.0)
+    up = 4 * PER_EPOCH
+    assert ours[0] == ours[2 * up] == 0.25 and ours[up] == ours[3 * up] == 1.0
+    assert ours[: up + 1] == sorted(ours[: up + 1])
+    assert ours[: up + 1] == exactly(ours[up : 2 * up + 1][::-1])
 
 
 @pytest.mark.covers("S6")
 def test_cosine_is_torchs_at_every_step() -> None:
-    theirs = of_torch(lambda o: lr_scheduler.CosineAnnealingLR(o, T_max=TOTAL))
-    assert factors("cosine") == pytest.approx(theirs, abs=1e-12)
+    for floor_ in (0.0, 0.1):
+        theirs = of_torch(lambda o, low=floor_: lr_scheduler.CosineAnnealingLR(o, T_max=TOTAL, eta_min=low))
+        assert rates("cosine", floor=floor_) == exactly(theirs)
+
+
+@pytest.mark.covers("S6")
+@pytest.mark.parametrize("growth", [1, 2, 3])
+def test_warm_restarts_are_torchs_at_every_step(growth: int) -> None:
+    theirs = of_torch(
+        lambda o: lr_scheduler.CosineAnnealingWarmRestarts(o, T_0=4 * PER_EPOCH, T_mult=growth, eta_min=0.05)
+    )
+    assert rates("restarts", period=4.0, growth=growth, floor=0.05) == exactly(theirs)
+
+
+@pytest.mark.covers("S6")
+@pytest.mark.parametrize("growth", [1.0, 1.1, 1.5, 2.7])
+@pytest.mark.parametrize("period", [0.4, 1.0, 3.7])
+def test_warm_restarts_of_any_length_follow_the_papers_loop(period: float, growth: float) -> None:
+    ours = rates("restarts", period=period, growth=growth)
+    start, length = 0.0, period
+    for t in range(TOTAL):
+        while t / PER_EPOCH >= start + length - 1e-12:
+            start, length = start + length, length * growth
+        expected = 0.5 * (1 + cos(pi * (t / PER_EPOCH - start) / length))
+        assert ours[t] == pytest.approx(expected, abs=1e-9), t
 
 
 @pytest.mark.covers("S6")
@@ -47,38 +172,110 @@ def test_one_cycle_has_torchs_shape_and_values() -> None:
     peak, end = 0.3 * (total + 1) - 1, total
     for t, rate in enumerate(theirs):
         s = 0.3 * t / peak if t <= peak else 0.3 + 0.7 * (t - peak) / (end - peak)
-        assert one_cycle(s) == pytest.approx(rate, abs=1e-9), t
+        ours = SCHEDULES["one-cycle"].function(Clock(torch.tensor(s * 1e6), 1_000_000), {})
+        assert ours.item() == pytest.approx(rate, abs=1e-7), t
 
 
 @pytest.mark.covers("S6")
 def test_one_cycle_rises_from_a_25th_for_three_tenths_and_falls_to_four_millionths() -> None:
-    rates = factors("one-cycle", total=1000)
-    assert rates[0] == pytest.approx(1 / 25)
-    assert max(rates) == pytest.approx(1.0) and rates.index(max(rates)) == 300
-    assert all(a < b for a, b in zip(rates[:300], rates[1:301], strict=True))
-    assert all(a > b for a, b in zip(rates[300:], rates[301:], strict=False))
-    assert one_cycle(1.0) == pytest.approx(4e-6)
+    ours = rates("one-cycle", total=1000)
+    assert ours[0] == pytest.approx(1 / 25, rel=1e-14)
+    assert max(ours) == pytest.approx(1.0, rel=1e-14) and ours.index(max(ours)) == 300
+    assert all(a < b for a, b in zip(ours[:300], ours[1:301], strict=True))
+    assert all(a > b for a, b in zip(ours[300:], ours[301:], strict=False))
+    end = SCHEDULES["one-cycle"].function(Clock(1000, 1000), {})
+    assert end.item() == pytest.approx(4e-6, rel=1e-9)
 
 
 @pytest.mark.covers("S6")
-@pytest.mark.parametrize("name", list(SCHEDULES))
+def test_linear_and_polynomial_are_torchs_at_every_step() -> None:
+    theirs = of_torch(lambda o: lr_scheduler.LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=TOTAL))
+    assert rates("linear") == exactly(theirs)
+    for power in (0.9, 1.0, 2.0):
+        theirs = of_torch(lambda o, p=power: lr_scheduler.PolynomialLR(o, total_iters=TOTAL, power=p))
+        assert rates("polynomial", power=power) == exactly(theirs)
+
+
+@pytest.mark.covers("S6")
+def test_warm_up_stable_decay_is_torchs_three_schedules_in_sequence() -> None:
+    rise, fall = 20, 50
+
+    def sequence(o: Any) -> Any:
+        return lr_scheduler.SequentialLR(
+            o,
+            [
+                lr_scheduler.LinearLR(o, start_factor=1 / rise, total_iters=rise - 1),
+                lr_scheduler.ConstantLR(o, factor=1.0),
+                lr_scheduler.LinearLR(o, start_factor=1.0, end_factor=0.0, total_iters=fall),
+            ],
+            milestones=[rise, TOTAL - fall],
+        )
+
+    assert rates("wsd", warmup=rise / TOTAL, decay_share=fall / TOTAL) == exactly(of_torch(sequence))
+
+
+@pytest.mark.covers("S6")
+def test_coslog4_is_the_papers_formula_with_cycles_twice_as_long_each() -> None:
+    ours = rates("coslog4", total=3000)
+    assert ours == exactly([0.5 * (1 - cos(2 * pi * log2(1 + 15 * t / 3000))) for t in range(3000)])
+    ends = [t for t in range(1, 2999) if ours[t] < ours[t - 1] and ours[t] <= ours[t + 1]]
+    assert ends == [200, 600, 1400]  # (2ⁱ − 1)/15 of the run
+
+
+@pytest.mark.covers("S6")
+def test_reduce_on_plateau_is_torchs_at_every_evaluation_in_each_member() -> None:
+    settings = [(0.1, 10, 1e-4), (0.5, 0, 1e-4), (0.3, 3, 0.01), (0.9, 1, 0.0)]
+    draw = torch.Generator().manual_seed(0)
+    losses = torch.rand(300, len(settings), generator=draw, dtype=torch.float64) + torch.linspace(2, -1, 300)[:, None]
+    losses[40] = float("nan")
+    h = {
+        "plateau_factor": column([s[0] for s in settings]),
+        "plateau_patience": column([s[1] for s in settings]),
+        "plateau_threshold": column([s[2] for s in settings]),
+    }
+    state = {x: column([v] * len(settings)) for x, v in SCHEDULES["plateau"].state.items()}
+    optimizers = [torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0) for _ in settings]
+    theirs = [
+        lr_scheduler.ReduceLROnPlateau(o, factor=f, patience=p, threshold=least, eps=0.0)
+        for o, (f, p, least) in zip(optimizers, settings, strict=True)
+    ]
+    for row in losses:
+        state = reduce_on_plateau(row.unsqueeze(1), state, h)
+        for scheduler, loss in zip(theirs, row.tolist(), strict=True):
+            scheduler.step(loss)
+        expected = column([o.param_groups[0]["lr"] for o in optimizers])
+        ours = factors(["plateau"] * len(settings), Clock(7, TOTAL), {**h, **state}, torch.zeros_like(expected))
+        assert torch.allclose(ours, expected, rtol=1e-12, atol=0)
+    assert (state["reduced"] < 0.5).all()  # all of them were reduced
+
+
+def test_a_loss_of_another_member_or_nan_does_not_reduce_my_rate() -> None:
+    h = {"plateau_factor": column([0.5, 0.5]), "plateau_patience": column([1, 1])}
+    h["plateau_threshold"] = column([1e-4, 1e-4])
+    state = {x: column([v] * 2) for x, v in SCHEDULES["plateau"].state.items()}
+    for t in range(6):
+        state = reduce_on_plateau(column([float("nan"), 1.0 - 0.1 * t]), state, h)
+    assert state["reduced"].flatten().tolist() == [0.125, 1.0]
+
+
+@pytest.mark.covers("S6")
+@pytest.mark.parametrize("name", SCHEDULES)
 def test_warm_up_is_torchs_linear_rise_times_the_schedule(name: str) -> None:
     rise = 20
     ramp = of_torch(lambda o: lr_scheduler.LinearLR(o, start_factor=1 / rise, total_iters=rise - 1))
-    expected = [a * b for a, b in zip(ramp, factors(name), strict=True)]
-    assert factors(name, warmup=rise / TOTAL) == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.parametrize("name", list(SCHEDULES))
-@pytest.mark.parametrize("warmup", [0.0, 0.003, 0.5, 0.999])
-@pytest.mark.parametrize("total", [1, 2, 7, 500])
-def test_factors_stay_between_zero_and_one_whatever_the_length(name: str, warmup: float, total: int) -> None:
-    assert all(0 < factor <= 1 for factor in factors(name, warmup, total))
+    expected = [a * b for a, b in zip(ramp, rates(name), strict=True)]
+    assert rates(name, warmup=rise / TOTAL) == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.covers("S6")
 def test_each_member_has_a_schedule_and_a_warm_up_of_its_own() -> None:
-    names, warmups = list(SCHEDULES), [0.0, 0.1, 0.4]
+    names, warmups = ["constant", "cosine", "one-cycle"], [0.0, 0.1, 0.4]
     for step in (0, 5, 77, TOTAL - 1):
         together = schedule_factor(names, warmups, step, TOTAL)
         assert together == [schedule_factor([n], [w], step, TOTAL)[0] for n, w in zip(names, warmups, strict=True)]
+
+
+def test_a_clock_tells_the_share_of_the_run_and_the_epoch() -> None:
+    clock = Clock(30, 120, 20)
+    assert clock.progress.item() == 0.25 and clock.epoch.item() == 1.5
+    assert Clock(torch.arange(4), 8).progress.tolist() == [[0.0, 0.125, 0.25, 0.375]]

@@ -26,7 +26,7 @@ def by_hand(
             z = F.batch_norm(z, mean, var, γ, β, training=training)
         elif b.norm == "layer":
             z = F.layer_norm(z, (b.width,), γ, β)
-        a = ACTIVATIONS[b.activation].function(z)
+        a = ACTIVATIONS[b.activation].function(z, {})
         h = h + a if b.residual and h.shape[1] == a.shape[1] else a
     return F.linear(h, w["output.weight"], w["output.bias"].flatten())
 
@@ -39,7 +39,7 @@ def test_every_member_computes_what_a_network_written_by_hand_does(shared: bool,
         weights, statistics = matrices(b)
         old = {name: view.clone() for name, view in statistics.items()}
         x, c = inputs(b, 1 if shared else K)
-        z = b.forward(weights, statistics, x, c, training=training)
+        z = b.forward(weights, statistics, x, c, hypers={}, training=training)
         for k in range(K):
             g = 0 if shared else k
             w, s = ({name: view[k].clone() for name, view in part.items()} for part in (weights, old))
@@ -57,14 +57,14 @@ def test_batch_norm_with_the_batchs_own_scale_and_shift_gives_back_its_input() -
     z = weights["hidden.0.weight"] * x + weights["hidden.0.bias"]  # (K, 1, B)
     weights["hidden.0.norm.weight"] = z.var(2, correction=0, keepdim=True).add(1e-5).sqrt()
     weights["hidden.0.norm.bias"] = z.mean(2, keepdim=True)
-    out = b.forward(weights, statistics, x, c, training=True)
+    out = b.forward(weights, statistics, x, c, hypers={}, training=True)
     torch.testing.assert_close(out, weights["output.weight"] * z + weights["output.bias"])
 
 
 def uniform_noise(rate: list[float], seed: int = 0) -> Noise:
     g = torch.Generator().manual_seed(seed)
-    column = torch.tensor(rate, dtype=DTYPE).view(-1, 1, 1)
-    return Noise(column, lambda name, units, samples: torch.rand(1, units, samples, generator=g))
+    column = torch.tensor(rate, dtype=DTYPE).view(-1, 1)
+    return Noise(lambda name, units, samples: torch.rand(1, units, samples, generator=g), column)
 
 
 @pytest.mark.covers("R2")
@@ -75,7 +75,7 @@ def test_dropout_silences_its_share_and_preserves_the_expectation() -> None:
     weights["hidden.0.bias"] = torch.zeros(K, 400, 1, dtype=DTYPE)
     x, c = torch.ones(1, 1, 50, dtype=DTYPE), torch.zeros(1, 0, 50, dtype=torch.int64)
     rates = [0.0, 0.25, 0.5]
-    z = b.forward(weights, {}, x, c, training=True, noise=uniform_noise(rates))  # 400 units of 1, kept ones ÷ (1 − p)
+    z = b.forward(weights, {}, x, c, hypers={}, training=True, noise=uniform_noise(rates))  # 400 units of 1, kept ones ÷ (1 − p)
     for k, p in enumerate(rates):
         kept = z[k] * (1 - p) / 400
         # 20,000 draws: standard error of a share at most 0.0036
@@ -88,9 +88,9 @@ def test_dropout_silences_its_share_and_preserves_the_expectation() -> None:
 def test_when_judging_there_is_no_dropout_and_no_scaling() -> None:
     b = Blueprint(D, 2, depth=2, width=6)
     (weights, statistics), (x, c) = matrices(b), inputs(b, 1)
-    without = b.forward(weights, statistics, x, c, training=True)
-    assert b.forward(weights, statistics, x, c, training=False).equal(without)
-    assert not b.forward(weights, statistics, x, c, training=True, noise=uniform_noise([0.5] * K)).equal(without)
+    without = b.forward(weights, statistics, x, c, hypers={}, training=True)
+    assert b.forward(weights, statistics, x, c, hypers={}, training=False).equal(without)
+    assert not b.forward(weights, statistics, x, c, hypers={}, training=True, noise=uniform_noise([0.5] * K)).equal(without)
 
 
 def test_a_tap_is_shown_every_layer_from_input_to_output_and_changes_nothing() -> None:
@@ -98,9 +98,9 @@ def test_a_tap_is_shown_every_layer_from_input_to_output_and_changes_nothing() -
     (weights, statistics), (x, c) = matrices(b), inputs(b, 1)
     seen: dict[str, tuple[int, ...]] = {}
     tapped = b.forward(
-        weights, statistics, x, c, training=True, tap=lambda name, signal: seen.update({name: signal.shape})
+        weights, statistics, x, c, hypers={}, training=True, tap=lambda name, signal: seen.update({name: signal.shape})
     )
-    assert tapped.equal(b.forward(weights, statistics, x, c, training=True))
+    assert tapped.equal(b.forward(weights, statistics, x, c, hypers={}, training=True))
     assert list(seen) == list(b.layers) == ["hidden.0", "hidden.1", "hidden.2", "output"]
     assert set(seen.values()) == {(K, D, B), (K, 2, B)} and seen["output"] == (K, 2, B)
 

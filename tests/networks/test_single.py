@@ -15,13 +15,13 @@ from trainwell.networks import Blueprint, DenseNetwork
 def member(b: Blueprint, k: int, dropout: float = 0.0) -> DenseNetwork:
     weights, statistics = matrices(b)
     weights, statistics = ({name: view[k] for name, view in part.items()} for part in (weights, statistics))
-    return DenseNetwork.from_rows(b, weights, statistics, dropout)
+    return DenseNetwork.from_rows(b, weights, statistics, {"dropout": dropout})
 
 
 def test_a_member_gives_the_populations_outputs() -> None:
     for b in BLUEPRINTS:
         x, c = inputs(b, 1)
-        z = b.forward(*matrices(b), x, c, training=False)
+        z = b.forward(*matrices(b), x, c, hypers={}, training=False)
         for k in range(K):
             alone = member(b, k, dropout=0.5)(x[0].T, c[0].T)
             torch.testing.assert_close(alone, z[k].T, rtol=1e-9, atol=1e-9)

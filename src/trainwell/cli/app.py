@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
@@ -123,3 +124,27 @@ def list_names(family: str | None = None, /) -> None:
     from trainwell.cli.catalog import list_family
 
     list_family(family)
+
+
+@app.command(sort_key=7)
+def lab(
+    name: str | None = None,
+    /,
+    *,
+    out: Path = Path("lab"),
+    as_json: Annotated[bool, Parameter(name="--json")] = False,
+) -> None:
+    """Experiments on what goes on in training, each with its numbers and a page of drawings.
+
+    Parameters
+    ----------
+    name
+        As in ravine; all: each of them; coverage: which test shows which requirement; without it, they are listed.
+    out
+        Folder for the pages; standard: lab.
+    as_json
+        Print one JSON object on standard output, and nothing else there.
+    """
+    from trainwell.cli.lab import run_lab
+
+    run_lab(name, out, as_json=as_json)

@@ -7,7 +7,7 @@ from typing import Any
 from trainwell.base import InputError, Registry, did_you_mean
 from trainwell.data import BUNDLED, COLUMN_KINDS, TASKS
 from trainwell.diagnosis import KINDS, explain_text
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULES
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
 from trainwell.recipe.stages import STAGES
 from trainwell.vitals import MEASURES
 
@@ -48,7 +48,12 @@ def columns(lines: Mapping[Any, str]) -> str:
 
 
 def _of_registry(registry: Registry[Any]) -> Callable[[], dict[str, str]]:
-    return lambda: {name: registry.summary(name) for name in registry}
+    return lambda: {name: registry.summary(name) + _hypers(registry.standard(name)) for name in registry}
+
+
+def _hypers(standard: Mapping[str, float]) -> str:
+    """The hyperparameters of an ingredient with their standard values, in brackets."""
+    return f" [{', '.join(f'{name} {value:g}' for name, value in standard.items())}]" if standard else ""
 
 
 FAMILIES: dict[str, Callable[[], Mapping[Any, str]]] = {
@@ -58,7 +63,9 @@ FAMILIES: dict[str, Callable[[], Mapping[Any, str]]] = {
     "findings": lambda: {name: kind.meaning for name, kind in KINDS.items()},
     "initialisers": _of_registry(INITIALISERS),
     "losses": _of_registry(LOSSES),
+    "norms": _of_registry(NORMS),
     "optimizers": _of_registry(OPTIMIZERS),
+    "regularisers": _of_registry(REGULARISERS),
     "schedules": _of_registry(SCHEDULES),
     "stages": lambda: {name: (stage.run.__doc__ or "").split("\n")[0] for name, stage in STAGES.items()},
     "tasks": lambda: dict(TASKS),

@@ -17,7 +17,8 @@ def rate(case: Case, factor: float, why: str) -> Remedy:
 
 def clip(case: Case) -> Remedy | None:
     """Gradient clipping at the usual 1.0, where there is none that tight."""
-    if case.plan.regularisation.clip_norm is not None and case.plan.regularisation.clip_norm <= 1.0:
+    now = case.plan.get("regularisation.clip_norm")
+    if now is not None and now <= 1.0:
         return None
     return Remedy(
         "clip-gradients", "no single update can throw the weights far away", {"regularisation.clip_norm": 1.0}

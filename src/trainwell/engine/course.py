@@ -13,6 +13,8 @@ from trainwell.base import Outcome, Seeds
 from trainwell.base.outcomes import OutcomeKind
 from trainwell.data.batches import Feed
 from trainwell.engine.population import Population
+from trainwell.engine.probe import prepare_first_weights
+from trainwell.engine.weighting import class_weights
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
@@ -59,6 +61,7 @@ class Course:
         blueprint, plans, seeds: the members, identities 0 … K₀−1.
         feed: batches and validation rows.
         groups: the data group of each member.
+        classes: names of the classes or labels, for weights that the user gives by name.
         monitor: what "better" means at an evaluation: the validation `loss`, or `metric` with the loss deciding ties.
 
     Attributes:
@@ -76,17 +79,23 @@ class Course:
         feed: Feed,
         groups: Sequence[int],
         *,
+        classes: Sequence[str] = (),
         monitor: str = "loss",
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        self.population = Population(blueprint, plans, seeds, dtype=dtype, device=device)
-        self.blueprint, self.plans, self.seeds, self.feed = blueprint, list(plans), list(seeds), feed
-        self.monitor = monitor
-        self.group_of = torch.tensor(list(groups), device=self.population.device)
-        training = self.plans[0].training
+        training = plans[0].training
         self.epochs, self.patience = training.epochs, training.patience
         self.total_steps = training.epochs * feed.steps_per_epoch
+        weights = class_weights(plans, feed, groups, blueprint.outputs, classes)
+        self.population = Population(
+            blueprint, plans, seeds, class_weights=weights, updates=self.total_steps, dtype=dtype, device=device
+        )
+        self.blueprint, self.plans, self.seeds, self.feed = blueprint, list(plans), list(seeds), feed
+        self.monitor = monitor
+        own = None if len(feed.orders) == 1 else torch.tensor(list(groups), device=self.population.device)
+        prepare_first_weights(self.population, feed, own)
+        self.group_of = torch.tensor(list(groups), device=self.population.device)
         often = round(feed.steps_per_epoch / training.evaluations_per_epoch)
         self.evaluate_every = max(1, often, self.total_steps // EVALUATIONS)
         self.probe = feed.train[:, :: -(-feed.train.shape[1] // PROBE)]

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainwell.base import RunError
 from trainwell.data.batches import Samples
+from trainwell.engine.columns import signal_hypers
 from trainwell.engine.course import Course
 from trainwell.engine.evaluate import LARGEST_SIGNAL, predictions
 from trainwell.ingredients import ACTIVATIONS
@@ -25,27 +26,27 @@ class Ensemble:
     Attributes:
         theta (M, P), statistics (M, S): the members.
         output: the activation that makes predictions of outputs: softmax, sigmoid or identity.
-        dropout: of each member, for further training of a member that has left.
+        hypers: of each member, what its signals depend on: the activation's hyperparameters, and dropout.
     """
 
     blueprint: Blueprint
     theta: Tensor
     statistics: Tensor
     output: str
-    dropout: tuple[float, ...]
+    hypers: tuple[dict[str, float], ...]
 
     @classmethod
     def of(cls, course: Course, members: Sequence[int]) -> "Ensemble":
         """The best weights of these members of a course."""
         rows = torch.tensor(list(members), device=course.best.theta.device)
-        dropout = tuple(course.plans[m].regularisation.dropout for m in members)
+        hypers = tuple(signal_hypers(course.plans[m]) for m in members)
         best = course.best
         return cls(
             course.blueprint,
             best.theta[rows].cpu(),
             best.statistics[rows].cpu(),
             course.population.loss.output,
-            dropout,
+            hypers,
         )
 
     def __len__(self) -> int:
@@ -55,20 +56,24 @@ class Ensemble:
         """One member as a plain `torch.nn.Module`."""
         weights = {name: view[index] for name, view in self.blueprint.layout.views(self.theta).items()}
         statistics = {name: view[index] for name, view in self.blueprint.statistics.views(self.statistics).items()}
-        return DenseNetwork.from_rows(self.blueprint, weights, statistics, self.dropout[index])
+        return DenseNetwork.from_rows(self.blueprint, weights, statistics, self.hypers[index])
 
     @torch.no_grad()
     def member_predictions(self, samples: Samples) -> Tensor:
         """Each member's predictions (M, N, C): probabilities, or numbers in standardised units."""
         weights = self.blueprint.layout.views(self.theta)
         statistics = self.blueprint.statistics.views(self.statistics)
+        columns = {
+            name: torch.tensor([[own[name]] for own in self.hypers], dtype=self.theta.dtype)
+            for name in (self.hypers[0] if self.hypers else ())
+        }
         widest = max(self.blueprint.width, *self.blueprint.fan_ins)
         size = max(1, LARGEST_SIGNAL // (len(self) * widest))
         parts = []
         for start in range(0, max(1, samples.count), size):
             rows = torch.arange(start, min(start + size, samples.count))
             batch = Samples(samples.x, samples.categories).take(rows)
-            z = self.blueprint.forward(weights, statistics, batch.x, batch.categories, training=False)
+            z = self.blueprint.forward(weights, statistics, batch.x, batch.categories, hypers=columns, training=False)
             parts.append(predictions(z, self.output).transpose(1, 2))
         return torch.cat(parts, dim=1)
 
@@ -91,7 +96,7 @@ class Ensemble:
             "format": 1,
             "kind": "dense",
             "output": self.output,
-            "dropout": list(self.dropout),
+            "hypers": list(self.hypers),
             **self.blueprint.as_dict(),
         }
         (folder / "blueprint.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
@@ -110,13 +115,13 @@ class Ensemble:
                     f"The model in '{folder}' was written by a newer trainwell; "
                     "upgrade with 'pip install -U trainwell'."
                 )
-            output, dropout = about.pop("output"), tuple(about.pop("dropout"))
+            output, hypers = about.pop("output"), tuple(about.pop("hypers"))
             blueprint = Blueprint(**{**about, "cardinalities": tuple(about["cardinalities"])})
             tensors = load_file(folder / "weights.safetensors")
             theta, statistics = tensors["theta"], tensors["statistics"]
             sizes = (blueprint.layout.size, blueprint.statistics.size)
             known = blueprint.activation in ACTIVATIONS and output in (*ACTIVATIONS, "softmax")
-            if not known or [theta.shape, statistics.shape] != [(len(dropout), size) for size in sizes]:
+            if not known or [theta.shape, statistics.shape] != [(len(hypers), size) for size in sizes]:
                 raise RunError(
                     f"The model in '{folder}' is damaged: its weights do not fit its blueprint; train it again."
                 )
@@ -126,4 +131,4 @@ class Ensemble:
             raise RunError(
                 f"The model in '{folder}' is incomplete or damaged; train it again or resume the run."
             ) from error
-        return cls(blueprint, theta, statistics, output, dropout)
+        return cls(blueprint, theta, statistics, output, hypers)

@@ -9,6 +9,7 @@ from trainwell.data.batches import Samples
 from trainwell.engine.population import Population
 from trainwell.ingredients import ACTIVATIONS
 
+Shown = tuple[Tensor, Tensor]  # weights (K, P) and statistics (K, S)
 LARGEST_SIGNAL = 1 << 23  # numbers in the widest signal (K, H, B) of one chunk: 32 MiB in float32
 
 
@@ -33,25 +34,29 @@ def chunks(population: Population, count: int) -> Iterator[slice]:
 
 
 @torch.no_grad()
-def outputs(population: Population, samples: Samples, rows: Tensor, groups: Tensor | None) -> Tensor:
-    """Outputs (K, C, V) on `rows`, (V,) or (G, V)."""
-    parts = []
+def outputs(
+    population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
+) -> Tensor:
+    """Outputs (K, C, V) on `rows`, (V,) or (G, V), of `shown` weights and statistics (else `population.shown()`)."""
+    parts, shown = [], population.shown() if shown is None else shown
     for part in chunks(population, rows.shape[-1]):
         batch = Samples(samples.x, samples.categories).take(rows[..., part]).of_members(groups)
-        parts.append(population.forward(batch))
+        parts.append(population.forward(batch, shown=shown))
     return torch.cat(parts, dim=2)
 
 
 @torch.no_grad()
-def judge(population: Population, samples: Samples, rows: Tensor, groups: Tensor | None) -> tuple[Tensor, Tensor]:
-    """Mean loss and metric (K,) of each member on its group's `rows` (G, V), label smoothing off."""
+def judge(
+    population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
+) -> tuple[Tensor, Tensor]:
+    """Mean loss and metric (K,) of each member on its group's `rows` (G, V), label smoothing and class weights off."""
     assert samples.y is not None
-    z = outputs(population, samples, rows, groups)
+    z = outputs(population, samples, rows, groups, shown)
     y = samples.y[rows] if samples.y.dim() == 1 else samples.y[rows].transpose(1, 2)
     y = y if groups is None else y[groups]
-    return population.losses(z, y, smooth=False).mean(dim=1), metric(z, y, population.loss.output)
+    return population.loss.total(population.losses(z, y, smooth=False)), metric(z, y, population.loss.output)
 
 
 def predictions(z: Tensor, output: str) -> Tensor:
     """Outputs as probabilities (softmax, sigmoid), or as they are; same shape."""
-    return torch.softmax(z, dim=1) if output == "softmax" else ACTIVATIONS[output].function(z)
+    return torch.softmax(z, dim=1) if output == "softmax" else ACTIVATIONS[output].function(z, {})

@@ -39,13 +39,13 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
 def _step(course: Course, wants_layers: WantsLayers) -> Moment:
     population = course.population
     batch = course.feed.batch(population.step).of_members(course.groups)
-    rate = population.rates(course.total_steps)
+    rate = population.rates(course.total_steps, course.feed.steps_per_epoch)
     shown = wants_layers(population.step + 1)
     signals: dict[str, Tensor] = {}
     loss = population.backward(batch, tap=_keeping(signals) if shown else None)
     before = population.theta.clone() if shown else None
     gradient = population.gradient.clone() if shown else None
-    population.update(rate)
+    population.update(rate, course.total_steps)
     return Moment(
         step=population.step,
         epoch=population.step / course.feed.steps_per_epoch,
@@ -85,16 +85,17 @@ def _evaluate(course: Course) -> Evaluation:
     """Measure all members, keep best weights, count evaluations without improvement."""
     population, best, groups = course.population, course.best, course.groups
     samples: Samples = course.feed.samples
-    loss, metric = judge(population, samples, course.feed.validation, groups)
-    train_loss, _ = judge(population, samples, course.probe, groups)
+    shown = population.shown()
+    loss, metric = judge(population, samples, course.feed.validation, groups, shown)
+    train_loss, _ = judge(population, samples, course.probe, groups, shown)
+    population.note_validation(loss)
     who = population.members
     better = loss < best.loss[who]
     if course.monitor == "metric":
         better = (metric > best.metric[who]) | ((metric == best.metric[who]) & better)
     better &= torch.isfinite(loss) & course.active  # outputs of NaN still name a class, and so have a metric
     improved, rows = who[better], better
-    best.theta[improved] = population.theta[rows]
-    best.statistics[improved] = population.statistics[rows]
+    best.theta[improved], best.statistics[improved] = shown[0][rows], shown[1][rows]
     best.loss[improved], best.metric[improved] = loss[rows], metric[rows]
     best.step[improved] = population.step
     best.waited[who] = torch.where(better, 0, best.waited[who] + 1)

@@ -9,17 +9,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainwell.base import InputError, Seeds, did_you_mean, stream_seed
+from trainwell.base import InputError, Seeds, did_you_mean
 from trainwell.data.batches import Samples
-from trainwell.engine.columns import columns_of, one_structure
-from trainwell.ingredients import INITIALISERS, LOSSES, OPTIMIZERS, initialiser_for, schedule_factor
+from trainwell.engine.columns import columns_of, one_structure, signal_hypers
+from trainwell.engine.first_weights import draw_first_weights
+from trainwell.engine.noise import NoiseStreams
+from trainwell.engine.updates import updater
+from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, factors, mixed_loss, reduce_on_plateau
 from trainwell.networks import Blueprint, DenseNetwork, Noise, Tap
 from trainwell.plan import Plan
 
-EMBEDDING_STD = 0.1  # assumption: small beside the unit-scaled dense inputs, large enough to tell categories apart
-OUTPUT_GAIN = (
-    0.1  # under "auto" the output layer starts small, so that first predictions are what chance predicts (row B2)
-)
+AVERAGE, AVERAGE_STATISTICS = "average", "average.statistics"
 
 
 class Population:
@@ -30,10 +30,12 @@ class Population:
         plans: one a member; they agree in structure, all else becomes a column.
         seeds: the random streams of each member.
         members: identities of the rows, 0 … K−1 unless given.
+        class_weights: (K, C) weights of the classes in the loss, or None.
+        updates: how many updates are planned; tells whether compiling pays.
 
     Attributes:
         theta, gradient: (K, P). statistics: (K, S), running statistics of batch norm.
-        state: the optimizer's matrices, (K, P) each.
+        state: the optimizer's matrices (K, P) and scalars (K, 1), and the running average of θ if a member keeps one.
         columns: hyperparameters by name, (K, 1) each.
         step: updates made.
     """
@@ -45,6 +47,8 @@ class Population:
         seeds: Sequence[Seeds],
         *,
         members: Sequence[int] | None = None,
+        class_weights: Tensor | None = None,
+        updates: int = 1,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -56,11 +60,16 @@ class Population:
         self.loss = LOSSES[plan.loss.name]
         self.optimizer = OPTIMIZERS[plan.optimizer.name]
         self.columns = columns_of(plans, dtype=dtype, device=device)
+        self.class_weights = None if class_weights is None else class_weights.to(device, dtype)
         self.step = 0
+        size = len(plans) * self.layout.size
+        self._update = updater(plan.optimizer.name, elements=size, steps=updates)
         self.theta = torch.zeros(len(plans), self.layout.size, dtype=dtype, device=device)
+        draw_first_weights(self.layout.views(self.theta), blueprint, plans, seeds)
         self.statistics = torch.zeros(len(plans), self.statistics_layout.size, dtype=dtype, device=device)
-        self._initialise()
-        self.state = {name: torch.zeros_like(self.theta) for name in self.optimizer.state}
+        for slot in self.statistics_layout.slots:
+            self.statistics_layout.views(self.statistics)[slot.name].fill_(float(slot.start == "one"))
+        self.state = self._first_state()
         self._bind()
 
     def __len__(self) -> int:
@@ -71,27 +80,15 @@ class Population:
         """Where the matrices live."""
         return self.theta.device
 
-    def _initialise(self) -> None:
-        """Draw each member's first weights from its own stream, tensor by tensor."""
-        weights, statistics = self.layout.views(self.theta), self.statistics_layout.views(self.statistics)
-        for k, (plan, seeds) in enumerate(zip(self.plans, self.seeds, strict=True)):
-            auto = plan.initialiser.name == "auto"
-            hidden = INITIALISERS[initialiser_for(plan.network.activation) if auto else plan.initialiser.name]
-            output = INITIALISERS["glorot_uniform"] if auto else hidden
-            for slot in self.layout.slots:
-                row = torch.empty(slot.shape, dtype=self.theta.dtype)
-                generator = torch.Generator().manual_seed(stream_seed(seeds.init, slot.name))
-                if slot.start == "weight":
-                    last = slot.name == "output.weight"
-                    gain = plan.initialiser.gain * (OUTPUT_GAIN if last and auto else 1.0)
-                    (output if last else hidden).fill(row, gain=gain, generator=generator)
-                elif slot.start == "embedding":
-                    row.normal_(0.0, EMBEDDING_STD, generator=generator)
-                else:
-                    row.fill_(float(slot.start == "one"))
-                weights[slot.name][k] = row.to(self.device)
-        for slot in self.statistics_layout.slots:
-            statistics[slot.name].fill_(float(slot.start == "one"))
+    def _first_state(self) -> dict[str, Tensor]:
+        state = self.optimizer.start(self.theta)
+        if any(bool((self.columns[n] != r.off).any()) for n, r in REGULARISERS.items() if r.stage == "average"):
+            state |= {AVERAGE: self.theta.clone(), AVERAGE_STATISTICS: self.statistics.clone()}
+        return state
+
+    def restart(self) -> None:
+        """Begin anew from the present θ: state and average as before the first update."""
+        self.state, self.step = self._first_state(), 0
 
     def _bind(self) -> None:
         """Make the leaves of autograd views into θ, and their gradients views into G."""
@@ -99,68 +96,114 @@ class Population:
         self.weights = {n: v.detach().requires_grad_() for n, v in self.layout.views(self.theta).items()}
         self._slopes = list(self.layout.views(self.gradient).values())
         self.running = self.statistics_layout.views(self.statistics)
-        noises = sorted({s.noise for s in self.seeds})
-        self._noises = noises
-        shared = len(noises) == 1
-        index = [noises.index(s.noise) for s in self.seeds]
-        self._noise_of = None if shared else torch.tensor(index, device=self.device)
-        self._drops = bool((self.columns["dropout"] > 0).any())
-        self._clips = bool(torch.isfinite(self.columns["clip_norm"]).any())
+        self._noise = NoiseStreams(self.seeds, self.columns, self.device)
+        used = [name for name, r in REGULARISERS.items() if bool((self.columns[name] != r.off).any())]
+        self._stages = {
+            stage: [name for name in used if REGULARISERS[name].stage == stage]
+            for stage in ("gradient", "weights", "average")
+        }
 
-    def forward(self, batch: Samples, *, training: bool = False, tap: Tap | None = None) -> Tensor:
-        """Outputs (K, C, B); with `training`, dropout and batch statistics of the present step."""
-        noise = self._noise() if training and self._drops else None
+    def forward(
+        self,
+        batch: Samples,
+        *,
+        training: bool = False,
+        noise: Noise | None = None,
+        tap: Tap | None = None,
+        shown: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
+        """Outputs (K, C, B); with `training`, batch statistics; of the weights and statistics `shown` if given."""
+        weights, running = self.weights, self.running
+        if shown is not None:
+            weights, running = self.layout.views(shown[0]), self.statistics_layout.views(shown[1])
         return self.blueprint.forward(
-            self.weights, self.running, batch.x, batch.categories, training=training, noise=noise, tap=tap
+            weights,
+            running,
+            batch.x,
+            batch.categories,
+            hypers=self.columns,
+            training=training,
+            noise=noise,
+            tap=tap,
         )
 
-    def _noise(self) -> Noise:
-        generators = [torch.Generator().manual_seed(stream_seed(seed, "noise", self.step)) for seed in self._noises]
-
-        def uniform(layer: str, units: int, samples: int) -> Tensor:
-            drawn = torch.stack([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in generators])
-            drawn = drawn.to(self.device)
-            return drawn if self._noise_of is None else drawn[self._noise_of]
-
-        return Noise(self.columns["dropout"].unsqueeze(2), uniform)
-
     def losses(self, z: Tensor, y: Tensor, *, smooth: bool) -> Tensor:
-        """Per-sample losses (K, B); without `smooth`, as judged: label smoothing off."""
-        smoothing = self.columns["label_smoothing"]
-        return self.loss.function(z, y, smoothing if smooth else torch.zeros_like(smoothing))
+        """Per-sample losses (K, B); without `smooth`, as judged: label smoothing and class weights off."""
+        if smooth:
+            return self.loss.function(z, y, self.columns, self.class_weights)
+        off = {"label_smoothing": torch.zeros_like(self.columns["learning_rate"])}
+        return self.loss.function(z, y, {**self.columns, **off}, None)
+
+    def objective(self, batch: Samples, *, tap: Tap | None = None) -> Tensor:
+        """What each member minimises in the present step (K,): its own mean loss under its own noise."""
+        assert batch.y is not None
+        noise = self._noise.at(self.step, batch.x, self.blueprint.fan_ins[0])
+        z = self.forward(batch, training=True, noise=noise, tap=tap)
+        losses = self.losses(z, batch.y, smooth=True)
+        if noise is not None and noise.mixup is not None:
+            order, share = noise.mixup
+            y = batch.y.expand(len(order), *batch.y.shape[1:])
+            index = order if y.dim() == 2 else order.unsqueeze(1).expand(-1, y.shape[1], -1)
+            losses = mixed_loss(losses, self.losses(z, y.gather(-1, index), smooth=True), share)
+        return self.loss.total(losses)
 
     def backward(self, batch: Samples, *, tap: Tap | None = None) -> Tensor:
-        """Fill G with each member's gradient of its own mean loss; give these losses (K,)."""
-        assert batch.y is not None
-        loss = self.losses(self.forward(batch, training=True, tap=tap), batch.y, smooth=True).mean(dim=1)
+        """Fill G with each member's gradient of its objective; give these losses (K,)."""
+        loss = self.objective(batch, tap=tap)
         for slope, g in zip(self._slopes, torch.autograd.grad(loss.sum(), list(self.weights.values())), strict=True):
             slope.copy_(g)
         return loss.detach()
 
-    def update(self, rate: Tensor) -> None:
-        """One optimizer step at these rates (K, 1), each member's gradient clipped to its own threshold. Uses G up."""
+    @torch.no_grad()
+    def update(self, rate: Tensor, total: int = 1) -> None:
+        """One optimizer step at these rates (K, 1) of `total` planned, and what regularises around it. Uses G up."""
         self.step += 1
-        if self._clips:
-            norm = torch.linalg.vector_norm(self.gradient, dim=1, keepdim=True)
-            limit = self.columns["clip_norm"]
-            self.gradient.mul_(torch.where(norm > limit, limit / norm, 1.0))
-        columns = {**self.columns, "learning_rate": rate}
-        self.optimizer.update(self.theta, self.gradient, self.state, columns, self.step)
+        θ, g, h = self.theta, self.gradient, self.columns
+        for name in self._stages["gradient"]:
+            REGULARISERS[name].apply(θ, g, h[name], self.layout)
+        t = torch.tensor(float(self.step), dtype=θ.dtype, device=θ.device)
+        step_columns = self.optimizer.columns({**h, "learning_rate": rate}, self.state, t)
+        self._update(θ, g, self.state, step_columns, self.layout)
+        for name in self._stages["weights"]:
+            REGULARISERS[name].apply(θ, h[name], self.layout)
+        if AVERAGE in self.state:
+            self._average(total)
 
-    def rates(self, total: int) -> Tensor:
+    def _average(self, total: int) -> None:
+        weight = torch.ones_like(self.columns["learning_rate"])
+        for name in self._stages["average"]:
+            weight = torch.minimum(weight, REGULARISERS[name].apply(self.step, total, self.columns[name]))
+        self.state[AVERAGE].lerp_(self._optimizer_shows(), weight)
+        self.state[AVERAGE_STATISTICS].lerp_(self.statistics, weight)
+
+    def _optimizer_shows(self) -> Tensor:
+        shown = self.optimizer.shown
+        return self.theta if shown is None else shown(self.theta, self.state, self.columns)
+
+    @torch.no_grad()
+    def shown(self) -> tuple[Tensor, Tensor]:
+        """Weights (K, P) and statistics (K, S) to judge and to keep: the running averages where members keep one."""
+        if AVERAGE in self.state and self.step > 0:
+            return self.state[AVERAGE], self.state[AVERAGE_STATISTICS]
+        return self._optimizer_shows(), self.statistics
+
+    def rates(self, total: int, steps_per_epoch: int = 1) -> Tensor:
         """The scheduled learning rates (K, 1) of the next update in a run of `total` updates."""
         names = [plan.schedule.name for plan in self.plans]
-        warmups = self.columns["warmup"].flatten().tolist()
-        factors = schedule_factor(names, warmups, self.step, max(total, self.step + 1))
-        return self.columns["learning_rate"] * torch.tensor(
-            factors, dtype=self.theta.dtype, device=self.device
-        ).unsqueeze(1)
+        clock = Clock(self.step, max(total, self.step + 1), steps_per_epoch)
+        return self.columns["learning_rate"] * factors(names, clock, self.columns, self.columns["warmup"])
+
+    def note_validation(self, loss: Tensor) -> None:
+        """Tell schedules that look at the validation loss (K,) how it stands."""
+        if "reduced" in self.columns:
+            self.columns |= reduce_on_plateau(loss.unsqueeze(1), self.columns, self.columns)
 
     def keep(self, rows: Tensor) -> None:
         """Let only these rows (indices, in this order) stay in the matrix."""
         self.theta, self.statistics = self.theta[rows].clone(), self.statistics[rows].clone()
         self.state = {name: matrix[rows].clone() for name, matrix in self.state.items()}
         self.columns = {name: column[rows].clone() for name, column in self.columns.items()}
+        self.class_weights = None if self.class_weights is None else self.class_weights[rows].clone()
         self.members = self.members[rows].clone()
         chosen = rows.tolist()
         self.plans, self.seeds = [self.plans[i] for i in chosen], [self.seeds[i] for i in chosen]
@@ -189,6 +232,7 @@ class Population:
 
     def member(self, row: int) -> DenseNetwork:
         """One member as a plain `torch.nn.Module` with the same outputs, in evaluation mode."""
-        weights = {name: view[row] for name, view in self.weights.items()}
-        statistics = {name: view[row] for name, view in self.running.items()}
-        return DenseNetwork.from_rows(self.blueprint, weights, statistics, self.plans[row].regularisation.dropout)
+        theta, statistics = self.shown()
+        weights = {name: view[row] for name, view in self.layout.views(theta).items()}
+        running = {name: view[row] for name, view in self.statistics_layout.views(statistics).items()}
+        return DenseNetwork.from_rows(self.blueprint, weights, running, signal_hypers(self.plans[row]))

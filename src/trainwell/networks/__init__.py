@@ -4,6 +4,6 @@ Contract: a blueprint gives its `Layout` (which columns of θ are which tensor),
 member as a plain `torch.nn.Module`. Samples come last inside a network, units before them: (K, H, B).
 """
 
+from trainwell.base.layout import Layout as Layout, Slot as Slot
 from trainwell.networks.dense import Blueprint as Blueprint, Noise as Noise, Tap as Tap
-from trainwell.networks.layout import Layout as Layout, Slot as Slot
 from trainwell.networks.single import DenseNetwork as DenseNetwork

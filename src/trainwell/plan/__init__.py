@@ -10,6 +10,8 @@ from trainwell.plan.plan import (
     Origin as Origin,
     Plan as Plan,
     apply_settings as apply_settings,
+    hypers as hypers,
     paths as paths,
     resolve as resolve,
+    unregularised as unregularised,
 )

@@ -3,9 +3,10 @@
 from math import ceil
 from typing import Any
 
+from trainwell.base import PlanError
 from trainwell.data import Facts
 from trainwell.ingredients import loss_for
-from trainwell.plan.plan import Plan
+from trainwell.plan.plan import NAMED, Plan, hypers
 
 Choice = tuple[Any, str]
 
@@ -30,6 +31,24 @@ def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
     for path, (value, why) in choices.items():
         if path not in plan.origins or plan.get(path) == "auto":
             plan = plan.edited({path: value}, by="data", why=why)
+    return _standards(plan)
+
+
+def _standards(plan: Plan) -> Plan:
+    """Hyperparameters left open get the standard values of the chosen ingredients.
+
+    Raises:
+        PlanError: the user set one that the chosen ingredient does not have.
+    """
+    for path, name in hypers().items():
+        chosen, value = plan.chosen(name), plan.standard(path)
+        if value is None and plan.get(path) is not None and plan.chosen_by_user(path):
+            users = ", ".join(NAMED[name].users(path.partition(".")[2]))
+            raise PlanError(f"Plan: {path} = {plan.get(path)} has no use: {chosen} does not have it; {users} do.")
+        if value is not None and plan.get(path) is None:
+            whole = NAMED[name].hypers[path.partition(".")[2]].whole
+            standard = int(value) if whole else value
+            plan = plan.edited({path: standard}, by="default", why=f"standard of {chosen}")
     return plan
 
 

@@ -6,15 +6,25 @@ seeds vary plans: all through `Plan.edited`, which keeps the origin of every val
 
 from collections.abc import Iterator, Mapping
 from functools import cache
+from math import isinf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator
 
-from trainwell.base import PlanError, did_you_mean
+from trainwell.base import PlanError, Registry, did_you_mean
 from trainwell.data.kinds import Task
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULES
+from trainwell.ingredients import (
+    ACTIVATIONS,
+    INITIALISERS,
+    LOSSES,
+    NORMS,
+    OPTIMIZERS,
+    REGULARISERS,
+    SCHEDULES,
+    initialiser_for,
+)
 from trainwell.plan.sections import (
     DataSection,
     EnsembleSection,
@@ -76,8 +86,9 @@ class Plan(Section):
     @field_validator("network", "initialiser", "loss", "optimizer", "schedule")
     @classmethod
     def _names_are_known(cls, section: Section) -> Section:
-        for field, registry in NAMED.get(type(section), {}).items():
-            if getattr(section, field) != "auto":
+        for path, registry in NAMED.items():
+            field = path.partition(".")[2]
+            if isinstance(section, SECTIONS[path]) and getattr(section, field) != "auto":
                 registry[getattr(section, field)]
         return section
 
@@ -87,6 +98,30 @@ class Plan(Section):
         for part in resolve(path).split("."):
             value = getattr(value, part)
         return value
+
+    def chosen(self, path: str) -> str:
+        """The name of the ingredient at this path ("optimizer.name"), with auto resolved where the plan alone tells."""
+        name = self.get(path)
+        if path == "initialiser.name" and name == "auto":
+            return initialiser_for(self.network.activation)
+        return name
+
+    def standard(self, path: str) -> float | None:
+        """The standard value of a hyperparameter of the chosen ingredient; None: it has none of this name."""
+        for name, registry in NAMED.items():
+            section, _, leaf = path.partition(".")
+            if name.partition(".")[0] == section and leaf in registry.hypers and self.chosen(name) in registry:
+                return registry.standard(self.chosen(name)).get(leaf)
+        return None
+
+    def effective(self, path: str) -> Any:
+        """The value at a dotted path; where it is left open, the standard value of the chosen ingredient.
+
+        >>> Plan().get("optimizer.beta2"), Plan().effective("optimizer.beta2")
+        (None, 0.999)
+        """
+        value = self.get(path)
+        return self.standard(path) if value is None else value
 
     def origin(self, path: str) -> Origin:
         """Who chose the value at this path."""
@@ -143,13 +178,36 @@ class Plan(Section):
         return text
 
 
-NAMED: dict[type[Section], dict[str, Any]] = {
-    NetworkSection: {"activation": ACTIVATIONS},
-    InitialiserSection: {"name": INITIALISERS},
-    LossSection: {"name": LOSSES},
-    OptimizerSection: {"name": OPTIMIZERS},
-    ScheduleSection: {"name": SCHEDULES},
+NAMED: dict[str, Registry[Any]] = {
+    "network.activation": ACTIVATIONS,
+    "network.norm": NORMS,
+    "initialiser.name": INITIALISERS,
+    "loss.name": LOSSES,
+    "optimizer.name": OPTIMIZERS,
+    "schedule.name": SCHEDULES,
 }
+"""Values that are the name of an ingredient, by path."""
+
+SECTIONS: dict[str, type[Section]] = {
+    "network.activation": NetworkSection,
+    "network.norm": NetworkSection,
+    "initialiser.name": InitialiserSection,
+    "loss.name": LossSection,
+    "optimizer.name": OptimizerSection,
+    "schedule.name": ScheduleSection,
+}
+
+
+@cache
+def hypers() -> dict[str, str]:
+    """The paths of all hyperparameters of ingredients, each with the path of the name it belongs to."""
+    return {f"{name.partition('.')[0]}.{hyper}": name for name, r in NAMED.items() for hyper in r.hypers}
+
+
+def unregularised() -> dict[str, Any]:
+    """The values, by path, under which nothing regularises a training: for sanity checks (rows B2, B3)."""
+    off = {f"regularisation.{name}": None if isinf(r.off) else r.off for name, r in REGULARISERS.items()}
+    return {**off, "optimizer.weight_decay": 0.0, "loss.label_smoothing": 0.0}
 
 
 @cache

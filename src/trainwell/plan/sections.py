@@ -3,11 +3,23 @@
 A new value is one line here; the file format, `--set`, the reference page and the search space read these fields.
 """
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from math import isinf
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
+from trainwell.base import Hyper, Registry
 from trainwell.data.kinds import ColumnKind
+from trainwell.ingredients import (
+    ACTIVATIONS,
+    INITIALISERS,
+    LOSSES,
+    NORMS,
+    OPTIMIZERS,
+    REGULARISERS,
+    SCHEDULES,
+)
 
 
 def _number(value: object) -> object:
@@ -30,6 +42,47 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+S = TypeVar("S", bound=Section)
+
+
+def choosing(registry: Registry[Any]) -> Callable[[type[S]], type[S]]:
+    """Give a section a value for each hyperparameter of a family; null: the standard value of the member chosen."""
+
+    def extend(section: type[S]) -> type[S]:
+        return _with(section, {name: _field(hyper, registry.users(name)) for name, hyper in registry.hypers.items()})
+
+    return extend
+
+
+def regularising(section: type[S]) -> type[S]:
+    """Give a section a value for each regulariser that it does not have yet; null, or the value given: not used."""
+    missing = {name: r for name, r in REGULARISERS.items() if name not in section.model_fields}
+    off = {name: None if isinf(r.off) else r.off for name, r in missing.items()}
+    return _with(
+        section, {name: (_type(r.hyper), Field(default=off[name], description=r.doc)) for name, r in missing.items()}
+    )
+
+
+def _with(section: type[S], fields: dict[str, Any]) -> type[S]:
+    more: Any = fields
+    return create_model(
+        section.__name__, __base__=section, __module__=section.__module__, __doc__=section.__doc__, **more
+    )
+
+
+def _field(hyper: Hyper, users: dict[str, float]) -> Any:
+    standards = ", ".join(f"{name} ({value:g})" for name, value in users.items())
+    return _type(hyper), Field(default=None, description=f"{hyper.doc}; of {standards}")
+
+
+def _type(hyper: Hyper) -> Any:
+    bounds = {"ge": hyper.least, "gt": hyper.above, "le": hyper.most, "lt": hyper.below}
+    given: Any = {sign: value for sign, value in bounds.items() if value is not None}
+    if hyper.whole:
+        return Annotated[int, Field(**given), Number] | None
+    return Annotated[float, Field(allow_inf_nan=False, **given), Number] | None
+
+
 class DataSection(Section):
     """How the table becomes tensors."""
 
@@ -50,47 +103,69 @@ class DataSection(Section):
     )
 
 
+@choosing(NORMS)
+@choosing(ACTIVATIONS)
 class NetworkSection(Section):
     """The structure of the network; members of one population share it."""
 
     depth: Annotated[int, Field(ge=0, le=64), Number] = Field(default=2, description="hidden layers")
     width: Count = Field(default=128, description="units of a hidden layer")
     activation: str = Field(default="relu", description="non-linearity after each hidden layer")
-    norm: Literal["none", "batch", "layer"] = Field(
-        default="none", description="normalisation before the non-linearity"
+    norm: str = Field(default="none", description="normalisation of each hidden layer")
+    norm_place: Literal["before", "after"] = Field(
+        default="before", description="where the norm stands: before or after the non-linearity"
+    )
+    weight_norm: Literal["none", "weight", "centred"] = Field(
+        default="none",
+        description="each unit's weights as direction and length (Salimans & Kingma 2016), also centred (Huang 2017)",
     )
     residual: bool = Field(
         default=False, description="add each hidden layer's input to its output where the widths agree"
     )
 
 
+@choosing(INITIALISERS)
 class InitialiserSection(Section):
     """The first weights."""
 
     name: str = Field(default="auto", description="scheme; auto follows the activation (Glorot, He or LeCun)")
     gain: Positive = Field(default=1.0, description="factor on the scheme's standard deviation")
+    activation_gain: bool = Field(
+        default=False, description="also multiply by the activation's gain: sigmoid 4, tanh 1, ReLU √2 (for Glorot)"
+    )
+    fan: Literal["auto", "in", "out", "avg"] = Field(
+        default="auto", description="the fan that scales the variance; auto: the scheme's own"
+    )
+    bias: Annotated[float, Field(allow_inf_nan=False), Number] = Field(
+        default=0.0, description="first value of the hidden biases; a little above 0 fires ReLU units up"
+    )
 
 
+@choosing(LOSSES)
 class LossSection(Section):
     """What is minimised."""
 
     name: str = Field(default="auto", description="auto follows the task: cross-entropy for classes, mse for numbers")
-    label_smoothing: Fraction = Field(default=0.0, description="share of each target spread over all classes")
+    class_weights: dict[str, Positive] = Field(
+        default={}, description="weight of a class by its name, 1 for those not named; for losses of classes"
+    )
 
 
+@choosing(OPTIMIZERS)
 class OptimizerSection(Section):
     """How weights follow gradients."""
 
     name: str = Field(default="adamw", description="update rule")
     learning_rate: Positive = Field(default=1e-3, description="η, the peak of the schedule")
     weight_decay: NonNegative = Field(
-        default=0.01, description="λ; coupled as L2 in sgd, momentum, adam; decoupled in adamw"
+        default=0.01, description="λ; added to the gradient as L2, or decoupled from it, as the update rule says"
     )
-    momentum: Fraction = Field(default=0.9, description="γ of momentum, β1 of Adam")
-    beta2: Fraction = Field(default=0.999, description="β2 of Adam")
-    epsilon: Positive = Field(default=1e-8, description="ε of Adam, outside the root")
+    epsilon_place: Literal["auto", "outside", "inside"] = Field(
+        default="auto", description="ε outside or inside the root of the denominator; auto: as the update rule's paper"
+    )
 
 
+@choosing(SCHEDULES)
 class ScheduleSection(Section):
     """The learning rate over time."""
 
@@ -98,13 +173,11 @@ class ScheduleSection(Section):
     warmup: Fraction = Field(default=0.0, description="share of the run over which the rate rises linearly from 0")
 
 
+@regularising
 class RegularisationSection(Section):
-    """What keeps the network from learning by heart."""
+    """What keeps the network from learning by heart, and steps from growing too large."""
 
     dropout: Fraction = Field(default=0.1, description="share of hidden units silenced in each step")
-    clip_norm: Positive | None = Field(
-        default=None, description="largest global gradient norm of a member; null: no clipping"
-    )
 
 
 class TrainingSection(Section):

@@ -55,11 +55,9 @@ class Material:
 
     def blueprint(self, plan: Plan) -> Blueprint:
         """The structure of a plan on these inputs."""
-        n, inputs = plan.network, self.preparation.inputs
+        inputs = self.preparation.inputs
         outputs = len(self.preparation.classes) if plan.task == "multiclass" else max(1, len(self.preparation.targets))
-        return Blueprint(
-            inputs.dense, outputs, inputs.cardinalities, n.depth, n.width, n.activation, n.norm, n.residual
-        )
+        return Blueprint.of(plan, inputs.dense, outputs, inputs.cardinalities)
 
 
 @dataclass(frozen=True)
@@ -182,7 +180,9 @@ class Workshop:
         groups = [parts.index((row.fold, row.seeds.order)) for row in rows]
         plans, seeds = [row.plan for row in rows], [row.seeds for row in rows]
         blueprint = material.blueprint(plan)
-        return Course(blueprint, plans, seeds, feed, groups, monitor=self.monitor, device=self.device)
+        p = material.preparation
+        names = [str(name) for name in p.classes or p.targets]
+        return Course(blueprint, plans, seeds, feed, groups, classes=names, monitor=self.monitor, device=self.device)
 
     @property
     def training_ends(self) -> float:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from trainwell.plan import Plan
+from trainwell.plan import Plan, hypers
 
 Draw = Callable[[np.random.Generator], Any]
 
@@ -106,6 +106,5 @@ def _structure(plan: Plan, fixed: Sequence[str], seed: np.random.Generator, numb
 def _columns(plan: Plan, rates: tuple[float, float], fixed: Sequence[str], seed: np.random.Generator) -> dict[str, Any]:
     values = {"optimizer.learning_rate": log_uniform(*rates)(seed)}
     values |= {path: pick(seed) for path, pick in COLUMN_SPACE.items()}
-    if plan.loss.name in ("mse", "mae", "huber"):
-        del values["loss.label_smoothing"]
-    return {path: value for path, value in values.items() if path not in fixed}
+    unused = [path for path in values if path in hypers() and plan.standard(path) is None]
+    return {path: value for path, value in values.items() if path not in fixed and path not in unused}

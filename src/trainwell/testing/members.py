@@ -14,6 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,9 +22,9 @@ from trainwell.base import Registry, Seeds
 from trainwell.base.streams import stream
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, Stop, load_checkpoint, save_checkpoint, train
-from trainwell.ingredients import ACTIVATIONS, LOSSES, OPTIMIZERS, SCHEDULES
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
 from trainwell.networks import Blueprint
-from trainwell.plan import Plan
+from trainwell.plan import NAMED, Plan, hypers
 
 INPUTS, CLASSES, WIDTH = 6, 3, 16
 ROWS, TRAIN, BATCH, EPOCHS = 60, 40, 16, 18  # a last batch of 8; 54 steps, an evaluation every third
@@ -42,15 +43,14 @@ class Case:
         edits: plan values that all members share.
         cardinalities: embedded columns. inputs: dense inputs.
         own_batches: each member has training rows, an order and noise of its own; else all share them.
-        dropout, clipping: members have various rates, and thresholds (some of them none).
+        regularisers: used by two members of three, in various strengths.
     """
 
     name: str
     edits: Mapping[str, Any] = field(default_factory=dict)
     cardinalities: tuple[int, ...] = ()
     own_batches: bool = False
-    dropout: bool = False
-    clipping: bool = False
+    regularisers: tuple[str, ...] = ()
     inputs: int = INPUTS
 
     def __str__(self) -> str:
@@ -62,27 +62,26 @@ class Case:
         own = {
             "optimizer.learning_rate": 10 ** rng.uniform(-3, -1.5),
             "optimizer.weight_decay": 10 ** rng.uniform(-4, -1),
-            "optimizer.momentum": rng.uniform(0.5, 0.95),
-            "optimizer.beta2": rng.uniform(0.9, 0.999),
             "initialiser.gain": rng.uniform(0.5, 1.5),
-            "loss.label_smoothing": rng.uniform(0, 0.1),
             "schedule.warmup": rng.uniform(0, 0.2),
-            "regularisation.dropout": rng.uniform(0, 0.5) if self.dropout and member % 3 else 0.0,
-            "regularisation.clip_norm": rng.uniform(0.05, 0.5) if self.clipping and member % 2 else None,
+            "regularisation.dropout": 0.0,
+            **{
+                f"regularisation.{name}": rng.uniform(0.05, 0.5)
+                for turn, name in enumerate(self.regularisers)
+                if (member + turn) % 3
+            },
         }
-        return Plan().edited({**STANDARD, **own, **self.edits}, by="user", why="conformance")
+        plan = Plan().edited({**STANDARD, **own, **self.edits}, by="user", why="conformance")
+        return plan.edited(_own_hypers(plan, rng) | dict(self.edits), by="user", why="conformance")
 
     def blueprint(self) -> Blueprint:
         """The structure."""
-        part = self.plan(0).network
-        outputs = CLASSES if self._loss != "binary_cross_entropy" else 2
-        return Blueprint(
-            self.inputs, outputs, self.cardinalities, part.depth, part.width, part.activation, part.norm, part.residual
-        )
+        outputs = 2 if self._output == "sigmoid" else CLASSES
+        return Blueprint.of(self.plan(0), self.inputs, outputs, self.cardinalities)
 
     @property
-    def _loss(self) -> str:
-        return self.plan(0).loss.name
+    def _output(self) -> str:
+        return LOSSES[self.plan(0).loss.name].output
 
     def samples(self, dtype: torch.dtype) -> Samples:
         """Rows that can be learned: targets follow from x."""
@@ -91,9 +90,9 @@ class Case:
         columns = [torch.randint(c, (ROWS,), generator=draw) for c in self.cardinalities]
         categories = torch.stack(columns, 1) if columns else torch.zeros(ROWS, 0, dtype=torch.int64)
         scores = x @ torch.randn(self.inputs, CLASSES, generator=draw, dtype=torch.float64)
-        if self._loss == "cross_entropy":
+        if self._output == "softmax":
             return Samples(x.to(dtype), categories, scores.argmax(dim=1))
-        y = (scores[:, :2] > 0) if self._loss == "binary_cross_entropy" else scores
+        y = (scores[:, :2] > 0) if self._output == "sigmoid" else scores
         return Samples(x.to(dtype), categories, y.to(dtype))
 
     def course(
@@ -116,6 +115,19 @@ class Case:
         return Course(self.blueprint(), plans, seeds, feed, groups, dtype=dtype)
 
 
+def _own_hypers(plan: Plan, rng: np.random.Generator) -> dict[str, float]:
+    """A value of its own, near the standard one, for each hyperparameter of the plan's ingredients."""
+    own: dict[str, float] = {}
+    for path, name in hypers().items():
+        hyper, standard = NAMED[name].hypers[path.partition(".")[2]], plan.standard(path)
+        if standard is None or hyper.structural:
+            continue
+        near = standard * rng.uniform(0.85, 1.15) if standard else rng.uniform(0, 0.1)
+        value = round(near) if hyper.whole else near
+        own[path] = value if hyper.allows(value) else standard
+    return own
+
+
 STANDARD: dict[str, Any] = {
     "network.width": WIDTH,
     "network.activation": "tanh",
@@ -133,25 +145,28 @@ def cases() -> list[Case]:
         *(Case(f"loss {name}", {"loss.name": name}) for name in LOSSES),
         *(Case(f"optimizer {name}", {"optimizer.name": name}) for name in OPTIMIZERS),
         *(Case(f"schedule {name}", {"schedule.name": name}) for name in SCHEDULES),
+        *(Case(f"initialiser {name}", {"initialiser.name": name}) for name in INITIALISERS),
+        *(Case(f"norm {name}", {"network.norm": name}) for name in NORMS),
+        *(Case(f"regulariser {name}", regularisers=(name,)) for name in REGULARISERS),
     ]
     structure = {"network.norm": "batch", "network.residual": True, "network.depth": 3}
     everything = {**structure, "schedule.name": "one-cycle"}
     return [
         *named,
         Case("no hidden layer", {"network.depth": 0}),
-        Case("batch norm", {"network.norm": "batch"}),
-        Case("layer norm", {"network.norm": "layer"}),
+        Case("norm behind, own weights", {"network.norm": "batch", "network.norm_place": "after"}),
+        Case("weight norm", {"network.weight_norm": "weight"}),
+        Case("centred weight norm", {"network.weight_norm": "centred", "network.activation": "prelu"}),
+        Case("classes balanced", {"loss.balance": 0.7}, own_batches=True),
         Case("residual", {"network.residual": True, "network.depth": 3}),
         Case("residual, as wide as the input", {"network.residual": True}, inputs=WIDTH),
-        Case("dropout", dropout=True),
-        Case("dropout, own batches", dropout=True, own_batches=True),
+        Case("noise of its own", regularisers=("dropout", "input_noise", "mixup"), own_batches=True),
         Case("embeddings", cardinalities=(4, 9)),
         Case("embeddings, own batches", cardinalities=(4, 9), own_batches=True),
-        Case("clipping", clipping=True),
         Case("own batches", own_batches=True),
         Case("last batch dropped", {"training.drop_last": True, "training.epochs": 27}),
         Case("odd width", {"network.width": 5, "network.activation": "silu"}),
-        Case("everything", everything, (4, 9), True, True, True),
+        Case("everything", everything, (4, 9), True, tuple(REGULARISERS)),
     ]
 
 

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import numpy as np
 import torch
@@ -61,7 +62,9 @@ class Network(nn.Module):
             kinds[part.norm](part.width) if part.norm in kinds else nn.Identity() for _ in fans[1:]
         )
         self.dropout = nn.Dropout(plan.regularisation.dropout)
-        self.function, self.residual = ACTIVATIONS[part.activation].function, part.residual
+        φ = ACTIVATIONS[part.activation]
+        h = {key: torch.tensor(value) for key, value in φ.standard.items()}
+        self.function, self.residual = partial(φ.function, h=h), part.residual
         self.names = [*(f"hidden.{i}" for i in range(part.depth)), "output"]
         self.activations = [part.activation] * part.depth + ["identity"]
         self.signals: list[Tensor] = []
@@ -138,11 +141,11 @@ def update(
     network.train()
     optimizer.param_groups[0]["lr"] = rate
     optimizer.zero_grad()
-    loss = loss_of(network(x), y, task, plan.loss.label_smoothing)
+    loss = loss_of(network(x), y, task, plan.effective("loss.label_smoothing") or 0.0)
     loss.backward()
     network.slopes = [w.grad.detach().clone() for w in network.weights if w.grad is not None]
-    if plan.regularisation.clip_norm is not None:
-        nn.utils.clip_grad_norm_(network.parameters(), plan.regularisation.clip_norm)
+    if plan.get("regularisation.clip_norm") is not None:
+        nn.utils.clip_grad_norm_(network.parameters(), plan.get("regularisation.clip_norm"))
     optimizer.step()
     return loss.detach().reshape(1)
 
@@ -158,10 +161,11 @@ def optimizer_of(network: Network, plan: Plan) -> torch.optim.Optimizer:
     """torch's own optimizer of that name."""
     o, parameters = plan.optimizer, list(network.parameters())
     if o.name in ("sgd", "momentum"):
-        γ = o.momentum if o.name == "momentum" else 0.0
+        γ = plan.effective("optimizer.momentum") if o.name == "momentum" else 0.0
         return torch.optim.SGD(parameters, o.learning_rate, momentum=γ, weight_decay=o.weight_decay)
     kind = torch.optim.AdamW if o.name == "adamw" else torch.optim.Adam
-    return kind(parameters, o.learning_rate, betas=(o.momentum, o.beta2), eps=o.epsilon, weight_decay=o.weight_decay)
+    β1, β2, ε = (plan.effective(f"optimizer.{name}") for name in ("momentum", "beta2", "epsilon"))
+    return kind(parameters, o.learning_rate, betas=(β1, β2), eps=ε, weight_decay=o.weight_decay)
 
 
 def loss_of(z: Tensor, y: Tensor, task: str, smoothing: float = 0.0) -> Tensor:

@@ -6,6 +6,7 @@ from trainwell.base import Seeds
 from trainwell.base.streams import stream
 from trainwell.data.batches import Samples
 from trainwell.engine import Population
+from trainwell.plan import unregularised
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Workshop
 
@@ -17,7 +18,7 @@ TOLERANCE = 1e-5  # CS231n: below 1e-7 is perfect, above 1e-4 with kinks (ReLU) 
 
 def check_gradients(ws: Workshop) -> Result:
     """Centred differences against the analytic gradient, as a relative error, over coordinates of every layer."""
-    plan = ws.plan.edited({"regularisation.dropout": 0.0, "network.norm": "none"}, by="default", why="gradient check")
+    plan = ws.plan.edited({**unregularised(), "network.norm": "none"}, by="default", why="gradient check")
     material = ws.material(plan)
     rows = torch.from_numpy(ws.split.train[:SAMPLES])
     s = material.samples
@@ -37,7 +38,7 @@ def check_gradients(ws: Workshop) -> Result:
         pairs.theta[2 * i + 1, coordinate] -= EPSILON
     assert batch.y is not None
     with torch.no_grad():
-        loss = pairs.losses(pairs.forward(batch), batch.y, smooth=True).mean(dim=1)
+        loss = pairs.loss.total(pairs.losses(pairs.forward(batch), batch.y, smooth=True))
     numeric = (loss[0::2] - loss[1::2]) / (2 * EPSILON)
     exact = analytic[chosen]
     errors = (numeric - exact).abs() / torch.maximum(numeric.abs(), exact.abs()).clamp_min(1e-6)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainwell.engine import judge, train
-from trainwell.plan import Plan
+from trainwell.plan import Plan, unregularised
 from trainwell.recipe.stages.initial import chance_loss
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
@@ -48,9 +48,7 @@ def overfit_batch(ws: Workshop) -> Result:
 
 def _plans(plan: Plan, rows: int) -> list[Plan]:
     bare = {
-        "regularisation.dropout": 0.0,
-        "optimizer.weight_decay": 0.0,
-        "loss.label_smoothing": 0.0,
+        **unregularised(),
         "schedule.name": "constant",
         "schedule.warmup": 0.0,
         "training.batch_size": rows,

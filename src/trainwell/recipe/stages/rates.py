@@ -13,12 +13,14 @@ RATES = tuple(float(r) for r in np.logspace(-5, 0, 16))
 STEPS = 100
 FEWEST_STEPS = 8
 LARGEST_SHARE = 0.08  # of the budget
+NO_AVERAGES = {"regularisation.ema_decay": 0.0, "regularisation.swa_start": 1.0}  # they lag behind a short run
 TOO_SLOW = 0.1  # a rate that wins less than this share of the best one's gain is too low (row B5)
 
 
 def range_rates(ws: Workshop) -> Result:
     """Losses after a short run at each rate; the interval worth searching, and a first suggestion."""
-    plan = ws.plan.edited({"schedule.name": "constant", "schedule.warmup": 0.0}, by="default", why="rate range test")
+    bare = {"schedule.name": "constant", "schedule.warmup": 0.0, **NO_AVERAGES}
+    plan = ws.plan.edited(bare, by="default", why="rate range test")
     course = ws.course(
         [
             Row(

@@ -46,4 +46,5 @@ class Layout:
         return {s.name: matrix[:, slice(*self._spans[s.name])].view(rows, *s.shape) for s in self.slots}
 
 
-Views = Mapping[str, Tensor]
+Views = Mapping[str, Tensor]  # tensors by the name of their slot, (K, *shape)
+Columns = Mapping[str, Tensor]  # hyperparameters by name, (K, 1) each

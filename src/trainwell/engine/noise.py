@@ -1,0 +1,58 @@
+"""What is random in a training step: dropout, noise on the inputs, mixup. Stateless: it follows from (seed, step)."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainwell.base import Seeds, stream_seed
+from trainwell.base.layout import Columns
+from trainwell.ingredients import beta_shares
+from trainwell.networks import Noise
+
+
+class NoiseStreams:
+    """The noise of some members. Members with equal noise streams get equal numbers, each at its own strength."""
+
+    def __init__(self, seeds: Sequence[Seeds], columns: Columns, device: torch.device) -> None:
+        self._columns, self._device = columns, device
+        self._streams = sorted({s.noise for s in seeds})
+        self._seeds = [s.noise for s in seeds]
+        one = len(self._streams) == 1
+        self._stream_of = None if one else torch.tensor([self._streams.index(s) for s in self._seeds], device=device)
+        drops, jitters, mixes = (bool((columns[name] > 0).any()) for name in ("dropout", "input_noise", "mixup"))
+        self._drops, self._jitters, self._mixes = drops, jitters, mixes
+
+    def at(self, step: int, x: Tensor, inputs: int) -> Noise | None:
+        """The noise of update `step` on a batch with `inputs` signals (K or 1, inputs, B); None when nobody has any."""
+        if not (self._drops or self._jitters or self._mixes):
+            return None
+        draws = [torch.Generator().manual_seed(stream_seed(seed, "noise", step)) for seed in self._streams]
+        samples = x.shape[-1]
+
+        def uniform(layer: str, units: int, samples: int) -> Tensor:
+            return self._of_members([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in draws])
+
+        jitter = None
+        if self._jitters:
+            other = [torch.Generator().manual_seed(stream_seed(seed, "inputs", step)) for seed in self._streams]
+            normal = self._of_members([torch.randn(inputs, samples, generator=g, dtype=torch.float32) for g in other])
+            jitter = normal.to(x.dtype), self._columns["input_noise"]
+        return Noise(
+            uniform,
+            dropout=self._columns["dropout"] if self._drops else None,
+            inputs=jitter,
+            mixup=self._mixup(step, samples) if self._mixes else None,
+        )
+
+    def _mixup(self, step: int, samples: int) -> tuple[Tensor, Tensor]:
+        draws = [torch.Generator().manual_seed(stream_seed(seed, "mixup", step)) for seed in self._streams]
+        order = self._of_members([torch.randperm(samples, generator=g) for g in draws])
+        α = self._columns["mixup"]
+        shares = beta_shares(α, [stream_seed(seed, "share", step) for seed in self._seeds])
+        return order.expand(len(self._seeds), -1), shares
+
+    def _of_members(self, drawn: list[Tensor]) -> Tensor:
+        """(K or 1, …) from one draw for each stream."""
+        stacked = torch.stack(drawn).to(self._device)
+        return stacked if self._stream_of is None else stacked[self._stream_of]
