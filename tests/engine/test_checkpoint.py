@@ -27,7 +27,7 @@ def course(case: Case | None = None, k: int = 6, **edits: object) -> Course:
 def hard(k: int = 6) -> Course:
     """All that a later step may depend on: dropout, batch norm, early stopping, a diverging member, own batches."""
     edits: dict[str, object] = {"network.norm": "batch", "schedule.name": "one-cycle"}
-    case = Case("hard", edits, (4,), own_batches=True, regularisers=("dropout",), regularisers=("clip_norm",))
+    case = Case("hard", edits, (4,), own_batches=True, regularisers=("dropout", "clip_norm"))
     plans = [case.plan(m).edited({"training.patience": 1}, by="user", why="test") for m in range(k)]
     plans[2] = plans[2].edited({"learning_rate": 1e37}, by="user", why="to diverge")
     return case.course(range(k), plans, dtype=torch.float32)

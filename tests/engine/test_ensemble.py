@@ -40,7 +40,7 @@ def test_an_ensemble_predicts_the_mean_of_its_members_probabilities(course: Cour
 
 def test_its_members_are_the_best_weights_of_those_chosen(course: Course, ensemble: Ensemble) -> None:
     assert ensemble.theta.equal(course.best.theta[[3, 0, 4]])
-    assert ensemble.dropout == tuple(course.plans[m].regularisation.dropout for m in (3, 0, 4))
+    assert ensemble.hypers == tuple({"dropout": course.plans[m].regularisation.dropout} for m in (3, 0, 4))
     course.best.theta[3, 0] += 1
     assert not ensemble.theta[0].equal(course.best.theta[3])
     course.best.theta[3, 0] -= 1
@@ -62,7 +62,7 @@ def test_no_rows_give_no_predictions(course: Course, ensemble: Ensemble) -> None
 def test_an_ensemble_reads_back_equal_and_without_a_pickle(course: Course, ensemble: Ensemble, tmp_path: Path) -> None:
     ensemble.save(tmp_path / "model")
     again = Ensemble.load(tmp_path / "model")
-    assert again.blueprint == ensemble.blueprint and again.dropout == ensemble.dropout
+    assert again.blueprint == ensemble.blueprint and again.hypers == ensemble.hypers
     assert again.theta.equal(ensemble.theta) and again.statistics.equal(ensemble.statistics)
     assert again.predict(course.feed.samples).equal(ensemble.predict(course.feed.samples))
     assert sorted(path.name for path in (tmp_path / "model").iterdir()) == ["blueprint.json", "weights.safetensors"]
@@ -87,9 +87,9 @@ SICK: dict[str, tuple[Callable[[Path], object], str]] = {
     "newer": (change(format=2), "was written by a newer trainwell; upgrade with 'pip install -U trainwell'"),
     "another kind": (change(kind="convolutional"), "was written by a newer trainwell"),
     "other width": (change(width=17), "damaged: its weights do not fit its blueprint; train it again"),
-    "other members": (change(dropout=[0.0]), "damaged: its weights do not fit its blueprint"),
+    "other members": (change(hypers=[{}]), "damaged: its weights do not fit its blueprint"),
     "other norm": (change(norm="layer"), "damaged: its weights do not fit its blueprint"),
-    "unknown activation": (change(activation="rleu"), "damaged: its weights do not fit its blueprint"),
+    "unknown activation": (change(activation="rleu"), "incomplete or damaged"),
     "unknown output": (change(output="hardmax"), "damaged: its weights do not fit its blueprint"),
     "unknown key": (change(colour="red"), "incomplete or damaged"),
     "depth a word": (change(depth="two"), "incomplete or damaged"),

@@ -1,6 +1,7 @@
 """Norms against torch's modules member by member, in training and when judged; weight norms against torch's own."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -43,10 +44,10 @@ def test_the_law_holds(law: Callable[[str], None], name: str) -> None:
     law(name)
 
 
-def leaking(z: Tensor, groups: int) -> tuple[Tensor | None, Tensor]:
+def leaking(z: Tensor, γ: Tensor, β: Tensor | None, running: Any, training: bool, groups: int) -> Tensor:
     """Planted faults: the mean of all members, and a variance divided by n − 1 where n may be 1."""
-    mean = z.mean(dim=(0, 2), keepdim=True)
-    return mean, (z - mean).square().sum(dim=2, keepdim=True) / (z.shape[2] - 1)
+    centred = z - z.mean(dim=(0, 2), keepdim=True)
+    return centred / (centred.square().sum(dim=2, keepdim=True) / (z.shape[2] - 1)).sqrt() * γ
 
 
 def test_the_suite_finds_a_norm_that_mixes_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -62,7 +63,7 @@ def test_the_suite_finds_a_norm_that_mixes_members(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_suite_finds_statistics_that_never_move(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(NORMS._entries, "still", Norm(NORMS["none"].moments, statistics=True))
+    monkeypatch.setitem(NORMS._entries, "still", Norm(NORMS["none"].apply, statistics=True))
     with pytest.raises(AssertionError, match=r"still: running statistics stay \(training: True\)"):
         LAWS["judging-changes-no-statistics"]("still")
 
@@ -93,6 +94,42 @@ def test_every_member_is_normalised_as_by_torchs_module(name: str) -> None:
             for ours_k, key in zip(running, ("running_mean", "running_var"), strict=True):
                 if name == "batch":
                     close(ours_k[k].flatten(), module.get_buffer(key))
+
+
+@pytest.mark.covers("R3", "R4")
+def test_the_formulas_written_out_by_hand_give_the_same() -> None:
+    z, γ, β = random(K, H, B, seed=0) * 2 + 3, random(K, H, 1, seed=1), random(K, H, 1, seed=2)
+    running = (random(K, H, 1, seed=3), random(K, H, 1, seed=4).square())
+    old = [part.clone() for part in running]
+
+    def by_hand(part: Tensor, k: int, i: int, j: int) -> float:
+        values = part.tolist()
+        mean = sum(values) / len(values)
+        var = sum((v - mean) ** 2 for v in values) / len(values)
+        return (float(z[k, i, j]) - mean) / (var + 1e-5) ** 0.5 * float(γ[k, i]) + float(β[k, i])
+
+    k, i, j = 1, 6, 4
+    for name, part in (("batch", z[k, i]), ("layer", z[k, :, j]), ("group", z[k, 4:8, j])):
+        out = normalise(name, z, γ, β, running, training=True, groups=2)
+        assert float(out[k, i, j]) == pytest.approx(by_hand(part, k, i, j), rel=1e-12)
+    out = normalise("rms", z, γ, None, None, training=True)
+    rms = (sum(v * v for v in z[k, :, j].tolist()) / H + 1e-5) ** 0.5
+    assert float(out[k, i, j]) == pytest.approx(float(z[k, i, j]) / rms * float(γ[k, i]), rel=1e-12)
+    mean = sum(z[k, i].tolist()) / B
+    var = sum((v - mean) ** 2 for v in z[k, i].tolist()) / (B - 1)  # unbiased
+    assert float(running[0][k, i]) == pytest.approx(0.9 * float(old[0][k, i]) + 0.1 * mean, rel=1e-12)
+    assert float(running[1][k, i]) == pytest.approx(0.9 * float(old[1][k, i]) + 0.1 * var, rel=1e-12)
+
+
+@pytest.mark.covers("R3")
+def test_running_statistics_that_are_views_into_a_matrix_are_updated_in_it() -> None:
+    matrix = torch.zeros(K, 3 * H, dtype=DTYPE)
+    running = (matrix[:, :H].unflatten(1, (H, 1)), matrix[:, H : 2 * H].unflatten(1, (H, 1)))
+    z, γ, β = random(K, H, B, seed=0), torch.ones(K, H, 1, dtype=DTYPE), torch.zeros(K, H, 1, dtype=DTYPE)
+    normalise("batch", z, γ, β, running, training=True)
+    close(matrix[:, :H], 0.1 * z.mean(2))
+    close(matrix[:, H : 2 * H], 0.1 * z.var(2))
+    assert (matrix[:, 2 * H :] == 0).all()
 
 
 @pytest.mark.covers("R3")

@@ -6,9 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import Tensor
 from torch.optim import lr_scheduler
 
-from trainwell.ingredients.schedules import SCHEDULES, Clock, factors, reduce_on_plateau, schedule_factor
+from trainwell.base import Hyper, Registry
+from trainwell.base.layout import Columns
+from trainwell.ingredients import schedules
+from trainwell.ingredients.schedules import SCHEDULES, Clock, Schedule, factors, reduce_on_plateau, schedule_factor
+from trainwell.testing import schedules as suite
 from trainwell.testing.schedules import LAWS, column
 
 TOTAL, PER_EPOCH = 200, 5
@@ -39,6 +44,49 @@ def exactly(expected: list[float]) -> Any:
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_keeps_the_laws(name: str, law: str) -> None:
     LAWS[law](name)
+
+
+def relative(clock: Clock, h: Columns) -> Tensor:
+    return clock.progress * h["k"] / h["k"].mean()
+
+
+def half(clock: Clock, h: Columns) -> Tensor:
+    return torch.full_like(clock.progress, 0.5)
+
+
+def by_length(clock: Clock, h: Columns) -> Tensor:
+    return torch.full_like(clock.progress, 1 / clock.steps.shape[1])
+
+
+def above(clock: Clock, h: Columns) -> Tensor:
+    return 1 + clock.progress
+
+
+def greedy(clock: Clock, h: Columns) -> Tensor:
+    return h["momentum"] * clock.progress
+
+
+@pytest.mark.parametrize(
+    ("fault", "law", "sentence"),
+    [
+        (relative, "alone-as-in-company", "has other factors than among others"),
+        (relative, "others-do-not-matter", "the others' values reach a member"),
+        (half, "hyperparameters-are-each-members-own", "k changes nothing"),
+        (by_length, "all-steps-at-once", "drawn beforehand and in the run, factors differ"),
+        (above, "between-zero-and-one", "leave 0 … 1"),
+        (half, "documented", "is not a formula with its source"),
+        (greedy, "own-hyperparameters-alone", "it reads the column 'momentum'"),
+    ],
+)
+def test_a_faulty_schedule_breaks_a_law(
+    fault: Callable[[Clock, Columns], Tensor], law: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entries = {"faulty": Schedule(fault, {"k": 0.5}, doc="Nothing."), "constant": SCHEDULES["constant"]}
+    faulty = Registry("schedule", entries, hypers={"k": Hyper("k", above=0, most=1)})
+    monkeypatch.setattr(suite, "SCHEDULES", faulty)
+    monkeypatch.setattr(schedules, "SCHEDULES", faulty)
+    with pytest.raises(AssertionError, match=sentence):
+        LAWS[law]("faulty")
 
 
 @pytest.mark.covers("S1")
@@ -97,15 +145,14 @@ def test_exponential_decay_is_torchs_at_every_step() -> None:
 
 @pytest.mark.covers("S5")
 @pytest.mark.parametrize("name", ["triangular", "triangular2", "exp_range"])
-def test_cyclical_rates_are_torchs_at_every_step(name: str) -> None:
+def test_cyclical_rates_are_torchs_at_every_step(name: Any) -> None:
     up, gamma = 3 * PER_EPOCH, 0.99
     theirs = of_torch(
         lambda o: lr_scheduler.CyclicLR(
             o, base_lr=0.2, max_lr=1.0, step_size_up=up, mode=name, gamma=gamma, cycle_momentum=False
         )
     )
-    more = {"gamma": gamma} if name == "exp_range" else {}
-    assert rates(name, base=0.2, half_cycle=3.0, **more) == exactly(theirs)
+    assert rates(name, base=0.2, half_cycle=3.0, gamma=gamma) == exactly(theirs)
 
 
 @pytest.mark.covers("S5")

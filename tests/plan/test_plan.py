@@ -8,9 +8,9 @@ import pytest
 import yaml
 from hypothesis import given, settings, strategies as st
 
-from trainwell.base import PlanError
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, OPTIMIZERS, SCHEDULES
-from trainwell.plan import Plan, paths, resolve
+from trainwell.base import Hyper, PlanError
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
+from trainwell.plan import NAMED, Plan, hypers, paths, resolve
 from trainwell.plan.plan import STANDARD
 
 positive = st.floats(1e-300, 1e300)
@@ -29,22 +29,24 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "network.depth": st.integers(0, 64),
     "network.width": count,
     "network.activation": st.sampled_from(list(ACTIVATIONS)),
-    "network.norm": st.sampled_from(["none", "batch", "layer"]),
+    "network.norm": st.sampled_from(list(NORMS)),
+    "network.norm_place": st.sampled_from(["before", "after"]),
+    "network.weight_norm": st.sampled_from(["none", "weight", "centred"]),
     "network.residual": st.booleans(),
     "initialiser.name": st.sampled_from(["auto", *INITIALISERS]),
     "initialiser.gain": positive,
+    "initialiser.activation_gain": st.booleans(),
+    "initialiser.fan": st.sampled_from(["auto", "in", "out", "avg"]),
+    "initialiser.bias": st.floats(allow_nan=False, allow_infinity=False),
     "loss.name": st.sampled_from(["auto", *LOSSES]),
-    "loss.label_smoothing": fraction,
+    "loss.class_weights": st.dictionaries(st.text(max_size=6), positive, max_size=3),
     "optimizer.name": st.sampled_from(list(OPTIMIZERS)),
     "optimizer.learning_rate": positive,
     "optimizer.weight_decay": st.floats(0, 1e300),
-    "optimizer.momentum": fraction,
-    "optimizer.beta2": fraction,
-    "optimizer.epsilon": positive,
+    "optimizer.epsilon_place": st.sampled_from(["auto", "outside", "inside"]),
     "schedule.name": st.sampled_from(list(SCHEDULES)),
     "schedule.warmup": fraction,
     "regularisation.dropout": fraction,
-    "regularisation.clip_norm": st.none() | positive,
     "training.batch_size": count,
     "training.epochs": count,
     "training.patience": count,
@@ -55,6 +57,22 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "search.rungs": count,
     "ensemble.members": count,
 }
+
+
+
+def within(hyper: Hyper) -> st.SearchStrategy[Any]:
+    """None, or numbers in the range of a hyperparameter."""
+    if hyper.whole:
+        return st.none() | st.integers(int(hyper.least or 0), int(hyper.most or 10**6))
+    low, high = (hyper.least if hyper.above is None else hyper.above), (hyper.most if hyper.below is None else hyper.below)
+    given = {"exclude_min": hyper.above is not None, "exclude_max": hyper.below is not None}
+    return st.none() | st.floats(low, high, allow_nan=False, allow_infinity=False, **given)
+
+
+for path, name in hypers().items():
+    VALUES[path] = within(NAMED[name].hypers[path.partition(".")[2]])
+for name, regulariser in REGULARISERS.items():
+    VALUES.setdefault(f"regularisation.{name}", within(regulariser.hyper))
 one_edit = st.sampled_from(list(VALUES)).flatmap(lambda path: st.tuples(st.just(path), VALUES[path]))
 edits = st.lists(
     st.tuples(one_edit, st.sampled_from(["user", "data", "search", "remedy"]), st.text(max_size=9)), max_size=8
@@ -63,7 +81,7 @@ quick = settings(max_examples=60, deadline=None, derandomize=True, database=None
 
 
 def test_every_value_of_the_plan_is_tried_here() -> None:
-    assert list(VALUES) == list(paths())
+    assert set(VALUES) == set(paths())
 
 
 def edited(changes: list[tuple[tuple[str, Any], Any, str]]) -> Plan:
@@ -171,7 +189,20 @@ SENTENCES = [
     ("loss: {name: mes}", "loss: Unknown loss 'mes'. Did you mean 'mse'?"),
     ("schedule: {name: cosin}", "schedule: Unknown schedule 'cosin'. Did you mean 'cosine'?"),
     ("initialiser: {name: he}", "initialiser: Unknown initialiser 'he'."),
-    ("network: {norm: bach}", "network.norm = 'bach': input should be 'none', 'batch' or 'layer'."),
+    ("network: {norm: bach}", "network: Unknown norm 'bach'. Did you mean 'batch'? Known: none, batch, layer,"),
+    ("network: {norm_place: behind}", "network.norm_place = 'behind': input should be 'before' or 'after'."),
+    ("optimizer: {momentum: 1.0}", "optimizer.momentum = 1.0: input should be less than 1."),
+    ("optimizer: {epsilon: 0}", "optimizer.epsilon = 0: input should be greater than 0."),
+    ("optimizer: {epsilon_place: within}", "optimizer.epsilon_place = 'within': input should be 'auto', 'outside' or"),
+    ("optimizer: {bta2: 0.9}", "unknown key 'optimizer.bta2'. Did you mean 'optimizer.beta2'?"),
+    ("loss: {quantile: 1}", "loss.quantile = 1: input should be less than 1."),
+    ("loss: {class_weights: {sick: -1}}", "loss.class_weights.sick = -1: input should be greater than 0."),
+    ("loss: {class_weights: {yes: 2}}", "YAML reads yes, no, on and off as truth values; write the class in quotes."),
+    ("schedule: {every: 0}", "schedule.every = 0: input should be greater than 0."),
+    ("network: {pieces: 1}", "network.pieces = 1: input should be greater than or equal to 2."),
+    ("network: {slope: .nan}", "network.slope = nan: input should be a finite number."),
+    ("regularisation: {swa_start: 2}", "regularisation.swa_start = 2: input should be less than or equal to 1."),
+    ("regularisation: {ema: 0.9}", "unknown key 'regularisation.ema'. Did you mean 'regularisation.ema_decay'?"),
     ("task: regresion", "task = 'regresion': input should be 'auto', 'binary', 'multiclass', 'multilabel' or"),
     ("data: {columns: {age: numbr}}", "data.columns.age = 'numbr': input should be 'number', 'category',"),
     ("seed: -1", "seed = -1: input should be greater than or equal to 0."),

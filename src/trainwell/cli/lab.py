@@ -14,7 +14,7 @@ from rich.text import Text
 
 from trainwell.base import InputError, did_you_mean
 from trainwell.cli.summary import plain
-from trainwell.lab import EXPERIMENTS, ROWS, Coverage, Result, coverage, write_page
+from trainwell.lab import EXPERIMENTS, ROWS, Coverage, Result, find_coverage, write_page
 from trainwell.lab.experiment import PRINTED, Rows
 
 COVERAGE, ALL = "coverage", "all"
@@ -29,7 +29,7 @@ def run_lab(name: str | None, out: Path, *, as_json: bool) -> None:
     if name is None:
         _list(as_json=as_json)
     elif name == COVERAGE:
-        _tell_coverage(coverage(), as_json=as_json)
+        _tell_coverage(find_coverage(), as_json=as_json)
     elif name == ALL:
         told = [_run(each, out, quiet=as_json) for each in EXPERIMENTS]
         if as_json:
@@ -92,8 +92,8 @@ def _tell_coverage(found: Coverage, *, as_json: bool) -> None:
         _print(found.as_dict())
         return
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for head, justify in (("row", "left"), ("what", "left"), ("tests", "right"), ("where", "left")):
-        table.add_column(head, justify=justify)
+    for head in ("row", "what", "tests", "where"):
+        table.add_column(head, justify="right" if head == "tests" else "left")
     for name, row in ROWS.items():
         tests = found.tests[name]
         table.add_row(name, row.text, str(len(tests) or "–"), where(tests), style="" if tests else "yellow")

@@ -50,17 +50,22 @@ STRUCTURE: tuple[str, ...] = (
 
 def structure(plan: Plan) -> tuple[object, ...]:
     """What must be equal for two plans to share a population."""
-    return tuple(plan.effective(path) for path in STRUCTURE)
+    return tuple(_decides(plan, path) for path in STRUCTURE)
+
+
+def _decides(plan: Plan, path: str) -> object:
+    """A value that decides the structure; None for a hyperparameter that the chosen ingredient does not have."""
+    return None if path in hypers() and plan.standard(path) is None else plan.effective(path)
 
 
 def one_structure(plans: Sequence[Plan]) -> Plan:
     """The first plan, after making sure that all agree in structure."""
     for plan in plans[1:]:
         for path in STRUCTURE:
-            if plan.effective(path) != plans[0].effective(path):
+            first, other = _decides(plans[0], path), _decides(plan, path)
+            if first != other:
                 raise InputError(
-                    f"Members of one population must agree in {path}, "
-                    f"but have {plans[0].effective(path)} and {plan.effective(path)}."
+                    f"Members of one population must agree in {path}, but have {first} and {other}."
                 )
     return plans[0]
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from trainwell.base import InputError
 from trainwell.base.layout import Columns, Layout
-from trainwell.ingredients import OPTIMIZERS
+from trainwell.ingredients import OPTIMIZERS, Optimizer
 from trainwell.ingredients.update_rule import InTurn, State, Update
 
 SWITCH = "TRAINWELL_COMPILE"
@@ -43,8 +43,11 @@ def updater(name: str, *, elements: int, steps: int) -> Update:
         InputError: TRAINWELL_COMPILE is neither 0 nor 1.
     """
     optimizer = OPTIMIZERS[name]
-    if not _wanted(elements, steps):
-        return optimizer.update
+    return as_compiled(optimizer) if _wanted(elements, steps) else optimizer.update
+
+
+def as_compiled(optimizer: Optimizer) -> Update:
+    """The update with its element-wise part compiled; without such a part, as written."""
     if isinstance(optimizer.update, InTurn):
         return replace(optimizer.update, elementwise=compiled(optimizer.update.elementwise))
     return compiled(optimizer.update) if optimizer.elementwise else optimizer.update
@@ -80,6 +83,7 @@ def compiled(formula: Update) -> Update:
     A single row is updated as written: torch would compile anew for it. Where compiling fails, so are all.
     """
     kernel = torch.compile(formula, dynamic=True, fullgraph=True)  # not a lambda around it: torch counts by code
+    met: set[torch.dtype] = set()
     failed = False
 
     def update(θ: Tensor, g: Tensor, s: State, c: Columns, layout: Layout) -> None:
@@ -87,10 +91,14 @@ def compiled(formula: Update) -> Update:
         if failed or len(θ) == 1:
             return formula(θ, g, s, c, layout)
         try:
-            kernel(θ, g, s, c, NO_LAYOUT)
+            if θ.dtype in met:
+                return kernel(θ, g, s, c, NO_LAYOUT)
+            with warnings.catch_warnings(action="ignore"):  # while torch compiles, about its own parts
+                kernel(θ, g, s, c, NO_LAYOUT)
+            met.add(θ.dtype)
         except Exception as error:  # whatever the compiler's tool chain may raise; nothing has been updated yet
             failed = True
-            reason = str(error).strip().partition("\n")[0]
+            reason = " ".join(str(error).split("\n")[:2]).strip()
             warnings.warn(f"The update is not compiled and so slower: {reason}", RuntimeWarning, stacklevel=2)
             formula(θ, g, s, c, layout)
 

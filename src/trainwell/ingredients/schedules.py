@@ -288,8 +288,8 @@ def factors(names: Sequence[str], clock: Clock, h: Columns, warmup: Tensor) -> T
     for name in kinds:
         rows = slice(None) if len(kinds) == 1 else [k for k, other in enumerate(names) if other == name]
         entry = SCHEDULES[name]
-        own = {x: torch.full_like(w[rows], value) for x, value in entry.standard.items()}
-        own |= {x: h[x][rows].double() for x in (*entry.standard, *entry.state) if x in h}
+        own = {x: h[x][rows].double() for x in (*entry.standard, *entry.state) if x in h}
+        own |= {x: torch.full_like(w[rows], value) for x, value in entry.standard.items() if x not in h}
         factor[rows] *= entry.function(clock, own)
     return factor.to(warmup.dtype)
 

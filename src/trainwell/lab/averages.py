@@ -109,7 +109,9 @@ def _terminal_speed() -> Figure:
         for i, (γ, changes) in enumerate(zip(γs, -path.diff(dim=0)[:, :, 0].T, strict=True))
     ]
     drawn = line_chart(curves, Axis("step"), Axis("change", low=0.0), label="Change under a steady gradient")
-    return Figure(drawn, "**A steady gradient of 1** at η = 0.1: the change grows to η/(1 − γ), ten times η at γ = 0.9.")
+    return Figure(
+        drawn, "**A steady gradient of 1** at η = 0.1: the change grows to η/(1 − γ), ten times η at γ = 0.9."
+    )
 
 
 AVERAGES: dict[str, Experiment] = {

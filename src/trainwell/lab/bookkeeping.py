@@ -27,7 +27,11 @@ def iterations() -> Result:
             "updates in 1,000 epochs": 1000 * small.steps_per_epoch,
             "iterations an epoch, n = 1,000, B = 1": single.steps_per_epoch,
         },
-        (Figure(drawn, "**Updates an epoch** of 200 samples. B = 14 is √n; 200 = 6·32 + 8, so B = 32 makes 7 batches."),),
+        (
+            Figure(
+                drawn, "**Updates an epoch** of 200 samples. B = 14 is √n; 200 = 6·32 + 8, so B = 32 makes 7 batches."
+            ),
+        ),
         "An epoch shows each sample once; the smaller the batch, the more often it updates the weights.",
         printed={
             "iterations an epoch, n = 200, B = 5": "40",
@@ -59,7 +63,7 @@ def parameters() -> Result:
         },
         (Figure(drawn, "**Parameters of each layer**: units in × units out, and a bias for each unit out."),),
         "Nearly nine of ten parameters are weights of the first layer: its inputs are the most.",
-        ("The document rounds to “2M parameters” beside it; the network of the exercise has 266,610.",),
+        ("The “2M parameters” printed beside it are not of this network: its layers give 266,610.",),
         printed={"parameters": "266610"},
         heads=tuple(layers),
     )

@@ -48,12 +48,16 @@ class Coverage:
         return {"rows": rows, "uncovered": self.uncovered, "unknown": unknown, "broken": list(self.broken)}
 
 
-def coverage(tests: Path = TESTS) -> Coverage:
+def find_coverage(tests: Path | None = None) -> Coverage:
     """Ask pytest which tests name which rows. Nothing is run but the collection.
+
+    Args:
+        tests: the directory; standard: that of the repository.
 
     Raises:
         InputError: there is no such directory, or no pytest.
     """
+    tests = TESTS if tests is None else tests
     if not (tests / "conftest.py").is_file():
         raise InputError(f"There are no tests in '{tests}': coverage needs the repository, not an installed package.")
     with tempfile.TemporaryDirectory() as folder:
@@ -83,7 +87,7 @@ def by_row(tests: Mapping[str, Sequence[str]], broken: Sequence[str] = ()) -> Co
 
 def _collect(tests: Path, target: Path) -> subprocess.CompletedProcess[str]:
     paths = os.pathsep.join(filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")]))
-    environment = {**os.environ, TARGET: str(target), "PYTHONPATH": paths}
+    environment = {**os.environ, TARGET: str(target), "PYTHONPATH": paths, "PYTEST_ADDOPTS": "-p no:cacheprovider"}
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "trainwell.lab.collecting", str(tests)]
     return subprocess.run(
         command, cwd=tests.parent, env=environment, capture_output=True, text=True, timeout=LONGEST, check=False

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainwell.ingredients.schedules import SCHEDULES, Clock, factors
+from trainwell.ingredients import SCHEDULES, Clock, factors
 from trainwell.lab.experiment import Experiment, Result
 from trainwell.report.blocks import Figure
+from trainwell.report.canvas import Key
 from trainwell.report.figures import Band, Curve, Dots, line_chart
 from trainwell.report.scales import Axis
 
@@ -53,11 +54,13 @@ def schedules() -> Result:
     steps = torch.arange(total)
     rows = _factors(names, steps, total, steps_per_epoch=PER_EPOCH, warmup=WARMUP)
     time = (steps / PER_EPOCH).tolist()
+    shapes = dict(zip(names, rows, strict=True))
     return Result(
-        {name: [float(row[0]), float(row.max()), float(row.mean()), float(row[-1])] for name, row in zip(names, rows)},
-        (*(_drawn(name, time, row) for name, row in zip(names, rows, strict=True)), _windows()),
+        {n: [float(row[0]), float(row.max()), float(row.mean()), float(row[-1])] for n, row in shapes.items()},
+        (*(_drawn(name, time, row) for name, row in shapes.items()), _windows()),
         "All that a schedule will do is known before the first step; only plateau waits for what it sees.",
         heads=("first", "highest", "mean", "last"),
+        legend=(Key("warm-up", "c4", "bar"),),
     )
 
 

@@ -71,14 +71,17 @@ def _ring(level: float, x: Axis, y: Axis) -> Curve:
     points = [(sqrt(2 * level) * cos(turn), sqrt(2 * level / STEEP) * sin(turn)) for turn in turns]
     inside = [(x.low or 0) <= a <= (x.high or 0) and (y.low or 0) <= b <= (y.high or 0) for a, b in points]
     return Curve(
-        [a for a, _ in points], [b if kept else nan for (_, b), kept in zip(points, inside, strict=True)], colour="quiet"
+        [a for a, _ in points],
+        [b if kept else nan for (_, b), kept in zip(points, inside, strict=True)],
+        colour="quiet",
+        faint=True,
     )
 
 
 def _heights(names: list[str], heights: Tensor) -> Figure:
     x = [float(t) for t in range(len(heights))]
     curves = [Curve(x, heights[:, k].tolist(), name, f"c{k}") for k, name in enumerate(names)]
-    drawn = line_chart(curves, Axis("step"), Axis("height", log=True, low=1e-6), label="Height at each step")
+    drawn = line_chart(curves, Axis("step"), Axis("height", log=True, low=1e-3), label="Height at each step")
     return Figure(drawn, "**Height** ½(40·w1² + w2²) at each step.")
 
 

@@ -1,6 +1,6 @@
 """What happens to signals inside a network: at each activation, and layer by layer at the start."""
 
-from math import sqrt
+from math import nan
 
 import torch
 from torch import Tensor
@@ -14,6 +14,7 @@ from trainwell.report.figures import Curve, line_chart
 from trainwell.report.scales import Axis
 
 POINTS = 241
+LOW, HIGH = -2.0, 3.0  # of the drawings
 
 
 def activations() -> Result:
@@ -45,17 +46,22 @@ def _both(name: str, z: Tensor) -> tuple[Tensor, Tensor]:
 
 def _drawn(name: str) -> Figure:
     z = torch.linspace(-4, 4, POINTS, dtype=torch.float64)
-    value, slope = (row.flatten().tolist() for row in _both(name, z))
+    value, slope = (_inside(row.flatten().tolist(), LOW, HIGH) for row in _both(name, z))
     drawn = line_chart(
         [Curve(z.tolist(), value, colour="c0"), Curve(z.tolist(), slope, colour="c1", dashed=True)],
         Axis("", low=-4.0, high=4.0),
-        Axis("", low=-2.0, high=3.0),
+        Axis("", low=LOW, high=HIGH),
         label=f"{name} and its derivative",
         width=260.0,
         height=200.0,
     )
     formula = ACTIVATIONS.summary(name).split(" (row")[0].split(";")[0].removesuffix(".")
     return Figure(drawn, f"**{name}** {formula}{', here of z and −z' if name == 'maxout' else ''}", "third")
+
+
+def _inside(values: list[float], low: float, high: float) -> list[float]:
+    """Without what would lie beyond the frame."""
+    return [v if low <= v <= high else nan for v in values]
 
 
 DEPTH, WIDTH, BATCH = 6, 300, 300

@@ -4,7 +4,7 @@ A value is addressed by its dotted path (`optimizer.learning_rate`). Search draw
 seeds vary plans: all through `Plan.edited`, which keeps the origin of every value.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from math import isinf
 from pathlib import Path
@@ -120,7 +120,7 @@ class Plan(Section):
         >>> Plan().get("optimizer.beta2"), Plan().effective("optimizer.beta2")
         (None, 0.999)
         """
-        value = self.get(path)
+        value, path = self.get(path), resolve(path)
         return self.standard(path) if value is None else value
 
     def origin(self, path: str) -> Origin:
@@ -239,9 +239,16 @@ def resolve(path: str) -> str:
         return ends[0]
     if ends:
         raise PlanError(f"Plan: '{path}' may mean {' or '.join(ends)}; write it in full.")
-    raise PlanError(
-        f"Plan: unknown key '{path}'.{did_you_mean(path, [*known, *(p.rpartition('.')[2] for p in known)])}"
-    )
+    raise PlanError(f"Plan: unknown key '{path}'.{_nearest(path, [p.rpartition('.')[2] for p in known])}")
+
+
+def _nearest(path: str, more: Sequence[str]) -> str:
+    """What was meant by an unknown path: a name within its section if one is near, else any path or one of `more`."""
+    section, dot, _ = path.partition(".")
+    within = [p for p in paths() if dot and p.startswith(f"{section}.")]
+    begun = [p for p in (*NAMED, *within) if p == f"{path}.name" or (dot and p.startswith(path))]
+    near = f" Did you mean '{begun[0]}'?" if begun else did_you_mean(path, within)
+    return near or did_you_mean(path, [*paths(), *more])
 
 
 def apply_settings(plan: Plan, settings: Mapping[str, str]) -> Plan:
@@ -326,8 +333,7 @@ def _line(fault: Any) -> str:
     if fault["type"] == "model_type":
         return f"Plan: {path} = {fault['input']!r}: must be a mapping of its values; leave it out for standard ones."
     if fault["type"] == "extra_forbidden":
-        known = [p for full in paths() for p in (full, full.partition(".")[0])]
-        return f"Plan: unknown key '{path}'.{did_you_mean(path, known)}"
+        return f"Plan: unknown key '{path}'.{_nearest(path, [full.partition('.')[0] for full in paths()])}"
     if fault["type"] == "value_error" and isinstance(fault["ctx"]["error"], PlanError):
         return f"Plan: {path}: {fault['ctx']['error']}"
     if path == "version":

@@ -42,6 +42,14 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
 
+def _class_name(name: object) -> object:
+    """A class by its name; numbers are names too."""
+    if isinstance(name, bool):
+        raise ValueError("YAML reads yes, no, on and off as truth values; write the class in quotes")
+    return str(name) if isinstance(name, int | float) else name
+
+
+ClassName = Annotated[str, BeforeValidator(_class_name)]
 S = TypeVar("S", bound=Section)
 
 
@@ -146,7 +154,7 @@ class LossSection(Section):
     """What is minimised."""
 
     name: str = Field(default="auto", description="auto follows the task: cross-entropy for classes, mse for numbers")
-    class_weights: dict[str, Positive] = Field(
+    class_weights: dict[ClassName, Positive] = Field(
         default={}, description="weight of a class by its name, 1 for those not named; for losses of classes"
     )
 

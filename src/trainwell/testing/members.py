@@ -223,7 +223,7 @@ def a_nan_stays_in_its_row(case: Case) -> None:
     lost = CROWD // 3
     well = live(case.course(range(CROWD), dtype=torch.float32), until=SHORT)
     huge = [case.plan(k) for k in range(CROWD)]
-    huge[lost] = huge[lost].edited({"optimizer.learning_rate": 1e37}, by="user", why="to be lost")
+    huge[lost] = huge[lost].edited({"optimizer.learning_rate": 1e38}, by="user", why="to be lost")
     burnt, poisoned = (
         case.course(range(CROWD), huge, dtype=torch.float32),
         case.course(range(CROWD), dtype=torch.float32),
