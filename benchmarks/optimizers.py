@@ -1,8 +1,8 @@
 """What an optimizer step costs beside torch's fused AdamW: `python -m benchmarks.optimizers --json`.
 
-For 16 and 256 members of a dense network 64-256-256-10 (85,002 parameters each), every rule of the registry: columns and
-update, as written and compiled, alternately with torch's fused AdamW on as many parameters and, as information, with
-torch's own form of the rule. Medians; gradients are restored outside the clock; compiling is told apart.
+For 16 and 256 members of a dense network 64-256-256-10 (85,002 parameters each), every rule of the registry: columns
+and update, as written and compiled, alternately with torch's fused AdamW on as many parameters and, as information,
+with torch's own form of the rule. Medians; gradients are restored outside the clock; compiling is told apart.
 """
 
 import math

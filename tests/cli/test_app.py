@@ -33,6 +33,7 @@ OPTIONS = {
     "check": TRAINING,
     "explain": [],
     "fit": TRAINING,
+    "lab": ["--json", "--out"],
     "list": [],
     "predict": ["--out", "--proba"],
     "report": [],

@@ -14,7 +14,7 @@ def test_all_families_are_listed_with_their_names(capsys: pytest.CaptureFixture[
     assert main(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line.split(":")[0] for line in lines] == sorted(FAMILIES)
-    assert "optimizers: sgd, momentum, adam, adamw" in lines
+    assert f"optimizers: {', '.join(OPTIMIZERS)}" in lines
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -25,12 +25,20 @@ def test_a_family_is_listed_a_name_and_its_meaning_a_line(family: str, capsys: p
     assert family == "data" or all(len(line.split()) > 1 for line in lines)
 
 
+def test_an_ingredient_is_listed_with_its_hyperparameters_and_their_standard_values(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["list", "optimizers"]) == 0
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("adamw "))
+    assert line.endswith(" [momentum 0.9, beta2 0.999, epsilon 1e-08]")
+
+
 def test_a_new_optimizer_is_listed_from_its_table_alone(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setitem(vars(OPTIMIZERS)["_entries"], "leap", Optimizer(sgd, doc="θ ← 0."))
     assert main(["list", "optimizers"]) == 0
-    assert "leap      θ ← 0.\n" in capsys.readouterr().out
+    assert "leap             θ ← 0.\n" in capsys.readouterr().out
     assert isinstance(OPTIMIZERS, Registry)
 
 

@@ -52,7 +52,9 @@ def plain_loop(given: Course, k: int, monitor: str) -> PlainEnd:
         batch = feed.batch(t)
         assert batch.y is not None
         warm = min(1.0, (t + 1) / (plan.schedule.warmup * STEPS)) if plan.schedule.warmup else 1.0
-        optimizer.param_groups[0]["lr"] = o.learning_rate * warm * (floor + (1 - floor) * 0.5 * (1 + cos(pi * t / STEPS)))
+        optimizer.param_groups[0]["lr"] = (
+            o.learning_rate * warm * (floor + (1 - floor) * 0.5 * (1 + cos(pi * t / STEPS)))
+        )
         optimizer.zero_grad()
         z = network(batch.x[group].T, batch.categories[group].T)
         F.cross_entropy(z, batch.y[group], label_smoothing=smoothing).backward()
@@ -352,7 +354,9 @@ def test_the_first_layer_shown_is_what_it_hands_on_before_the_update() -> None:
 
 
 def test_with_vitals_recorded_at_every_step_the_weights_are_bit_identical() -> None:
-    watched, calm = (Case("all", {"network.norm": "batch"}, (4,), regularisers=("dropout",)).course(range(5)) for _ in range(2))
+    watched, calm = (
+        Case("all", {"network.norm": "batch"}, (4,), regularisers=("dropout",)).course(range(5)) for _ in range(2)
+    )
     record = Record()
     for moment in train(watched, wants_layers=lambda step: True):
         observe(moment, record)

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainwell.base.layout import Layout
 from trainwell.ingredients import OPTIMIZERS, Optimizer
 from trainwell.ingredients.optimizers import Columns, State
 from trainwell.testing.members import (
@@ -39,9 +40,9 @@ def test_the_laws_hold_on_several_threads() -> None:
     order_does_not_matter(everything)
 
 
-def leaking(θ: Tensor, g: Tensor, state: State, h: Columns, t: int) -> None:
+def leaking(θ: Tensor, g: Tensor, state: State, c: Columns, layout: Layout) -> None:
     """A planted fault: a little of the other members' gradients enters every row."""
-    θ.sub_(h["learning_rate"] * (g + 1e-6 * g.mean(dim=0)))
+    θ.sub_(c["learning_rate"] * (g + 1e-6 * g.mean(dim=0)))
 
 
 def test_the_suite_finds_an_optimizer_that_mixes_members(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -58,9 +59,9 @@ class Forgetful:
 
     calls = 0
 
-    def __call__(self, θ: Tensor, g: Tensor, state: State, h: Columns, t: int) -> None:
+    def __call__(self, θ: Tensor, g: Tensor, state: State, c: Columns, layout: Layout) -> None:
         self.calls += 1
-        θ.sub_(h["learning_rate"] * g * (1 + self.calls / 100))
+        θ.sub_(c["learning_rate"] * g * (1 + self.calls / 100))
 
 
 def test_the_suite_finds_state_outside_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,15 +8,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from trainwell import ingredients as registered
 from trainwell.base import InputError, Seeds, stream_seed
 from trainwell.data.batches import Samples
 from trainwell.engine import Population
-from trainwell import ingredients as registered
 from trainwell.ingredients import ACTIVATIONS, INITIALISERS, InitialiserSettings
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 from trainwell.testing.members import Case
-
 
 Loss = Callable[[Tensor, Tensor, dict[str, float], Tensor | None], Tensor]  # z (B, C), y, hypers, weights (C,)
 
@@ -37,9 +36,9 @@ def binary_focal(z: Tensor, y: Tensor, h: dict[str, float], w: Tensor | None) ->
 
 
 LOSSES: dict[str, Loss] = {
-    "cross_entropy": lambda z, y, h, w: (
-        F.cross_entropy(z, y, weight=w, label_smoothing=h["label_smoothing"], reduction="none").mean()
-    ),
+    "cross_entropy": lambda z, y, h, w: F.cross_entropy(
+        z, y, weight=w, label_smoothing=h["label_smoothing"], reduction="none"
+    ).mean(),
     "binary_cross_entropy": lambda z, y, h, w: F.binary_cross_entropy_with_logits(
         z, (1 - h["label_smoothing"]) * y.T + h["label_smoothing"] / 2, pos_weight=w
     ),
@@ -49,9 +48,9 @@ LOSSES: dict[str, Loss] = {
     "mae": lambda z, y, h, w: F.l1_loss(z, y.T),
     "rmse": lambda z, y, h, w: F.mse_loss(z, y.T).sqrt(),
     "huber": lambda z, y, h, w: F.huber_loss(z, y.T, delta=h["delta"]),
-    "quantile": lambda z, y, h, w: (
-        torch.where(y.T > z, h["quantile"] * (y.T - z), (1 - h["quantile"]) * (z - y.T)).mean()
-    ),
+    "quantile": lambda z, y, h, w: torch.where(
+        y.T > z, h["quantile"] * (y.T - z), (1 - h["quantile"]) * (z - y.T)
+    ).mean(),
 }
 GRADIENT_CASES = [
     *(Case(f"loss {name}", {"loss.name": name}) for name in registered.LOSSES),
@@ -288,7 +287,9 @@ def test_an_edited_hyperparameter_takes_effect_for_its_row_alone(column: str, va
 
 
 def test_a_member_gives_the_populations_outputs() -> None:
-    course = Case("all", {"network.norm": "batch", "network.residual": True}, (4,), regularisers=("dropout",)).course(range(3))
+    course = Case("all", {"network.norm": "batch", "network.residual": True}, (4,), regularisers=("dropout",)).course(
+        range(3)
+    )
     p, batch = course.population, course.feed.batch(0)
     p.backward(batch)
     p.update(p.rates(54))

@@ -13,7 +13,7 @@ from trainwell.ingredients.activations import ACTIVATIONS
 from trainwell.ingredients.initialisers import (
     INITIALISERS,
     Initialiser,
-    Settings,
+    InitialiserSettings,
     gain_for,
     initialiser_for,
     second_moments,
@@ -36,7 +36,7 @@ def drawn(
 ) -> Tensor:
     weight = torch.full(shape, float("nan"), dtype=torch.float64)
     generator = torch.Generator().manual_seed(seed)
-    INITIALISERS[name].fill(weight, gain=gain, generator=generator, settings=Settings(**settings))
+    INITIALISERS[name].fill(weight, gain=gain, generator=generator, settings=InitialiserSettings(**settings))
     return weight
 
 
@@ -47,7 +47,7 @@ def test_the_law_holds(law: Callable[[str], None], name: str) -> None:
 
 
 def test_the_suite_finds_schemes_that_break_its_laws(monkeypatch: pytest.MonkeyPatch) -> None:
-    def own_will(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+    def own_will(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
         weight.normal_()
 
     def mixing(network: Any, rows: Tensor, h: Any, activation: str) -> None:

@@ -75,7 +75,9 @@ def test_dropout_silences_its_share_and_preserves_the_expectation() -> None:
     weights["hidden.0.bias"] = torch.zeros(K, 400, 1, dtype=DTYPE)
     x, c = torch.ones(1, 1, 50, dtype=DTYPE), torch.zeros(1, 0, 50, dtype=torch.int64)
     rates = [0.0, 0.25, 0.5]
-    z = b.forward(weights, {}, x, c, hypers={}, training=True, noise=uniform_noise(rates))  # 400 units of 1, kept ones ÷ (1 − p)
+    z = b.forward(
+        weights, {}, x, c, hypers={}, training=True, noise=uniform_noise(rates)
+    )  # 400 units of 1, kept ones ÷ (1 − p)
     for k, p in enumerate(rates):
         kept = z[k] * (1 - p) / 400
         # 20,000 draws: standard error of a share at most 0.0036
@@ -90,7 +92,9 @@ def test_when_judging_there_is_no_dropout_and_no_scaling() -> None:
     (weights, statistics), (x, c) = matrices(b), inputs(b, 1)
     without = b.forward(weights, statistics, x, c, hypers={}, training=True)
     assert b.forward(weights, statistics, x, c, hypers={}, training=False).equal(without)
-    assert not b.forward(weights, statistics, x, c, hypers={}, training=True, noise=uniform_noise([0.5] * K)).equal(without)
+    assert not b.forward(weights, statistics, x, c, hypers={}, training=True, noise=uniform_noise([0.5] * K)).equal(
+        without
+    )
 
 
 def test_a_tap_is_shown_every_layer_from_input_to_output_and_changes_nothing() -> None:

@@ -59,13 +59,15 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
-
 def within(hyper: Hyper) -> st.SearchStrategy[Any]:
     """None, or numbers in the range of a hyperparameter."""
     if hyper.whole:
         return st.none() | st.integers(int(hyper.least or 0), int(hyper.most or 10**6))
-    low, high = (hyper.least if hyper.above is None else hyper.above), (hyper.most if hyper.below is None else hyper.below)
-    given = {"exclude_min": hyper.above is not None, "exclude_max": hyper.below is not None}
+    low, high = (
+        (hyper.least if hyper.above is None else hyper.above),
+        (hyper.most if hyper.below is None else hyper.below),
+    )
+    given: Any = {"exclude_min": hyper.above is not None, "exclude_max": hyper.below is not None}
     return st.none() | st.floats(low, high, allow_nan=False, allow_infinity=False, **given)
 
 

@@ -62,7 +62,7 @@ def test_every_draw_lies_in_its_range_and_the_ranges_are_filled() -> None:
     assert {1, 2, 3} <= {plan.network.depth for plan in plans} <= set(range(7))
     assert {plan.network.width for plan in plans} == {32, 64, 128}
     assert all(0 <= plan.regularisation.dropout <= 0.5 for plan in plans)
-    assert {plan.optimizer.beta2 for plan in plans} == {0.95, 0.99, 0.999}
+    assert {plan.get("optimizer.beta2") for plan in plans} == {0.95, 0.99, 0.999}
 
 
 @pytest.mark.parametrize("path", [*STRUCTURE_SPACE, *COLUMN_SPACE, "network.width", "optimizer.learning_rate"])

@@ -22,7 +22,7 @@ def trained_layer(
         torch.manual_seed(member)
         layer, x = nn.Linear(INPUTS, UNITS).double(), torch.randn(ROWS, INPUTS, dtype=torch.float64)
         before = layer.weight.detach().clone()
-        a = ACTIVATIONS[activation].function(layer(x))
+        a = ACTIVATIONS[activation].function(layer(x), {})
         a.square().sum().backward()
         assert layer.weight.grad is not None
         with torch.no_grad():
@@ -106,7 +106,7 @@ def test_units_that_cannot_die_are_not_counted(activation: str) -> None:
 def test_a_unit_is_saturated_where_the_slope_is_under_a_twentieth_of_its_peak(
     activation: str, flat: float, steep: float
 ) -> None:
-    φ = ACTIVATIONS[activation].function
+    φ = lambda z: ACTIVATIONS[activation].function(z, {})
     for z, saturated in ((flat, 1.0), (-flat, 1.0), (steep, 0.0), (-steep, 0.0)):
         at = torch.tensor(z, dtype=torch.float64, requires_grad=True)
         zero = torch.tensor(0.0, dtype=torch.float64, requires_grad=True)

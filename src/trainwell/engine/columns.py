@@ -64,9 +64,7 @@ def one_structure(plans: Sequence[Plan]) -> Plan:
         for path in STRUCTURE:
             first, other = _decides(plans[0], path), _decides(plan, path)
             if first != other:
-                raise InputError(
-                    f"Members of one population must agree in {path}, but have {first} and {other}."
-                )
+                raise InputError(f"Members of one population must agree in {path}, but have {first} and {other}.")
     return plans[0]
 
 

@@ -172,7 +172,9 @@ class Population:
     def _average(self, total: int) -> None:
         weight = torch.ones_like(self.columns["learning_rate"])
         for name in self._stages["average"]:
-            weight = torch.minimum(weight, REGULARISERS[name].apply(self.step, total, self.columns[name]))
+            newest = REGULARISERS[name].apply(self.step, total, self.columns[name])
+            assert newest is not None  # what regularisers of this stage give
+            weight = torch.minimum(weight, newest)
         self.state[AVERAGE].lerp_(self._optimizer_shows(), weight)
         self.state[AVERAGE_STATISTICS].lerp_(self.statistics, weight)
 

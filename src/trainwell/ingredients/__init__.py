@@ -10,7 +10,7 @@ from trainwell.ingredients.augmentations import AUGMENTATIONS as AUGMENTATIONS, 
 from trainwell.ingredients.initialisers import (
     INITIALISERS as INITIALISERS,
     Initialiser as Initialiser,
-    Settings as InitialiserSettings,
+    InitialiserSettings as InitialiserSettings,
     gain_for as gain_for,
     initialiser_for as initialiser_for,
 )
@@ -28,6 +28,7 @@ from trainwell.ingredients.norms import (
     NORMS as NORMS,
     Norm as Norm,
     centred_weight as centred_weight,
+    check_groups as check_groups,
     normalise as normalise,
     normalised_weight as normalised_weight,
 )
@@ -35,6 +36,11 @@ from trainwell.ingredients.optimizers import (
     OPTIMIZERS as OPTIMIZERS,
     Optimizer as Optimizer,
     weighted_averages as weighted_averages,
+)
+from trainwell.ingredients.pairing import (
+    Mismatch as Mismatch,
+    check_pairing as check_pairing,
+    output_for as output_for,
 )
 from trainwell.ingredients.propagation import signal_variances as signal_variances
 from trainwell.ingredients.regularisers import (

@@ -27,7 +27,7 @@ Fan = Literal["in", "out", "avg"]
 
 
 @dataclass(frozen=True)
-class Settings:
+class InitialiserSettings:
     """What a draw may depend on beside the shape.
 
     Attributes:
@@ -46,8 +46,8 @@ class Settings:
     last: bool = False
 
 
-STANDARD = Settings()
-Draw = Callable[[Tensor, float, Settings, torch.Generator], None]
+STANDARD = InitialiserSettings()
+Draw = Callable[[Tensor, float, InitialiserSettings, torch.Generator], None]
 Prepare = Callable[[Probe, Tensor, Columns, str], None]
 
 
@@ -68,7 +68,9 @@ class Initialiser:
     prepare: Prepare | None = None
     doc: str = ""
 
-    def fill(self, weight: Tensor, *, gain: float, generator: torch.Generator, settings: Settings = STANDARD) -> None:
+    def fill(
+        self, weight: Tensor, *, gain: float, generator: torch.Generator, settings: InitialiserSettings = STANDARD
+    ) -> None:
         """Draw `weight` (..., fan_out, fan_in) in place; `gain` multiplies the standard deviation (or the constant).
 
         Raises:
@@ -85,7 +87,7 @@ class Initialiser:
         self.draw(weight, gain, replace(settings, fan=fan, hypers=own), generator)
 
 
-def constant(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def constant(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w = value: all units of a layer stay equal, a demonstration of symmetry (rows I1, D7).
 
     No training can tell the units apart, for their gradients are equal too. With value 0 no gradient passes at all.
@@ -93,23 +95,23 @@ def constant(weight: Tensor, gain: float, settings: Settings, generator: torch.G
     weight.fill_(gain * settings.hypers.get("value", 0.0))
 
 
-def normal(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def normal(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w ~ N(0, std²), std 0.01 whatever the fan: fine for a layer or two, fades in deep networks (row I2)."""
     weight.normal_(0.0, gain * settings.hypers["std"], generator=generator)
 
 
-def uniform(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def uniform(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w ~ U(−bound, bound), bound 0.05 whatever the fan: as Keras, fades in deep networks (row I2)."""
     bound = gain * settings.hypers["bound"]
     weight.uniform_(-bound, bound, generator=generator)
 
 
-def unit_signals(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def unit_signals(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w ~ N(0, 1/fan_in): a start whose scale is corrected afterwards."""
     weight.normal_(0.0, gain / sqrt(weight.shape[-1]), generator=generator)
 
 
-def orthogonal(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def orthogonal(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """W = gain·Q, Q from the QR of normal draws: QᵀQ = 1, or QQᵀ = 1 if wider than high (row I7; Saxe 2013).
 
     All singular values are the gain, so that linear signals keep their lengths exactly, at any depth. For deep networks
@@ -123,13 +125,13 @@ def orthogonal(weight: Tensor, gain: float, settings: Settings, generator: torch
     weight.copy_(q if tall else q.mT).mul_(gain)
 
 
-def identity(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def identity(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """W = gain·1: every unit starts as a copy of one input, for layers of equal width (Le 2015)."""
     weight.zero_()
     weight.diagonal(dim1=-2, dim2=-1).fill_(gain)
 
 
-def centred(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def centred(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w = gain·(v − v̄)/‖v − v̄‖, v ~ N(0, 1): sum 0 and length gain for every unit (row I11; Huang 2017).
 
     A unit starts with mean 0 even if its inputs (from ReLU, sigmoid) have another; the variance is that of LeCun. With
@@ -147,7 +149,7 @@ def centred(weight: Tensor, gain: float, settings: Settings, generator: torch.Ge
     weight.mul_(gain / torch.linalg.vector_norm(weight, dim=-1, keepdim=True))
 
 
-def dropout_adjusted(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+def dropout_adjusted(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
     """w = v/‖v‖/√(E φ(z)²/q + q·E φ′(z)²), q = 1 − p, z ~ N(0, 1) (row I10; Hendrycks & Gimpel 2017).
 
     For networks with dropout, any φ: the noise of dropout makes signals larger by 1/q. In the first layer the inputs
@@ -214,7 +216,7 @@ def gain_for(activation: str) -> float:
 def _scaled(form: Literal["normal", "uniform"], factor: float, fan: Fan, doc: str) -> Initialiser:
     """A scheme with variance factor/fan."""
 
-    def draw(weight: Tensor, gain: float, settings: Settings, generator: torch.Generator) -> None:
+    def draw(weight: Tensor, gain: float, settings: InitialiserSettings, generator: torch.Generator) -> None:
         fan_out, fan_in = weight.shape[-2:]
         n = {"in": fan_in, "out": fan_out, "avg": (fan_in + fan_out) / 2}[settings.fan]
         scale = gain * sqrt(factor / n)

@@ -16,11 +16,11 @@ def _adam(h: Columns, s: State, t: Tensor) -> Columns:
 def adam(θ: Tensor, g: Tensor, s: State, c: Columns, layout: Layout) -> None:
     """θ ← θ − η·m̂/(√v̂ + ε), m and v decaying means of g + λθ and its square (row O7; Kingma & Ba 2015).
 
-    m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ): without the hats the first steps are too long by √(1−β2)/(1−β1), about 3. For almost
-    anything at η ≈ 0.001; decay is mixed with the gradient and so divided too, take adamw to decay.
-    ⚠ N0 prints minus signs in both means (v_t = β1v_{t−1} − (1−β1)∇: it would ascend, and the mean square is negative)
-    and multiplies the step by the gradient once more (it would go by ∇², uphill or not, and stand still near an
-    optimum); N3 drops the hats in its last line. Both put ε under the root. Here: the paper's.
+    m̂ = m/(1−β1ᵗ), v̂ = v/(1−β2ᵗ): without the hats the first step is (1−β1)/√(1−β2) ≈ 3 times as long. For almost
+    anything, at η ≈ 0.001; decay is mixed with the gradient and so divided too: take adamw to decay weights.
+    ⚠ N0 prints minus signs in both means (v_t = β1v_{t−1} − (1−β1)∇: ascends, and the mean square has no root) and
+    multiplies the step by the gradient once more (it then goes one way wherever the slope points, and stands still near
+    an optimum); N3 drops the hats in its last line. Both put ε under the root. Here: the paper's.
     """
     g.addcmul_(θ, c["weight_decay"])
     _means(g, s, c)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from trainwell.ingredients.activations import ACTIVATIONS
-from trainwell.ingredients.initialisers import INITIALISERS, Settings
+from trainwell.ingredients.initialisers import INITIALISERS, InitialiserSettings
 
 
 def signal_variances(
@@ -41,7 +41,7 @@ def propagate(
     h, signals = torch.randn(1, width, batch, generator=generator, dtype=torch.float64), []
     for layer in range(depth):
         weight = torch.empty(units, width, dtype=torch.float64)
-        settings = Settings(activation=activation, first=layer == 0)
+        settings = InitialiserSettings(activation=activation, first=layer == 0)
         INITIALISERS[initialiser].fill(weight, gain=gain, generator=generator, settings=settings)
         z = (weight @ h).requires_grad_()
         signals.append(z)

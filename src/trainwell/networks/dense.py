@@ -17,6 +17,7 @@ from trainwell.ingredients import (
     ACTIVATIONS,
     NORMS,
     centred_weight,
+    check_groups,
     dropout,
     input_noise,
     mix,
@@ -80,6 +81,10 @@ class Blueprint:
         pieces, groups = (int(plan.effective(f"network.{name}") or 1) for name in ("pieces", "groups"))
         places = (n.norm_place, n.weight_norm, pieces, groups)
         return cls(inputs, outputs, cardinalities, n.depth, n.width, n.activation, n.norm, n.residual, *places)
+
+    def __post_init__(self) -> None:
+        if self.norm == "group":
+            check_groups(self.normed, self.groups)
 
     @property
     def embedding_sizes(self) -> tuple[int, ...]:

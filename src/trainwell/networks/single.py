@@ -60,7 +60,7 @@ class DenseNetwork(nn.Module):
 
     def _activate(self, z: Tensor, learned: nn.Module) -> Tensor:
         """φ on (B, H); the population's φ has units before samples, which only maxout minds."""
-        h = {key: value.to(z.dtype) for key, value in self.hypers.items()} | dict(learned.named_parameters())
+        h = {key: value.to(z) for key, value in self.hypers.items()} | dict(learned.named_parameters())
         if self.blueprint.pieces == 1:
             return self.activation(z, h)
         return self.activation(z.T.unsqueeze(0), h).squeeze(0).T

@@ -5,7 +5,7 @@ A new value is one line here; the file format, `--set`, the reference page and t
 
 from collections.abc import Callable
 from math import isinf
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Optional, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
@@ -87,8 +87,8 @@ def _type(hyper: Hyper) -> Any:
     bounds = {"ge": hyper.least, "gt": hyper.above, "le": hyper.most, "lt": hyper.below}
     given: Any = {sign: value for sign, value in bounds.items() if value is not None}
     if hyper.whole:
-        return Annotated[int, Field(**given), Number] | None
-    return Annotated[float, Field(allow_inf_nan=False, **given), Number] | None
+        return Optional[Annotated[int, Field(**given), Number]]  # noqa: UP045 - a value, which has no |
+    return Optional[Annotated[float, Field(allow_inf_nan=False, **given), Number]]  # noqa: UP045
 
 
 class DataSection(Section):

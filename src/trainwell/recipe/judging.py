@@ -5,6 +5,8 @@ from typing import Any
 from trainwell.base import Outcome
 from trainwell.diagnosis import Case, Finding, Remedy, diagnose_all
 from trainwell.engine import Record
+from trainwell.ingredients import Mismatch, check_pairing, gain_for
+from trainwell.plan import Plan
 from trainwell.recipe.stages.initial import chance_loss
 from trainwell.recipe.workshop import Workshop
 
@@ -14,8 +16,27 @@ def findings_of(ws: Workshop, record: Record) -> list[Finding]:
     return [*_preflight(ws), *_trained(ws, record)]
 
 
+def mismatches(plan: Plan) -> list[Mismatch]:
+    """Choices of a complete plan that do not belong together (row A11)."""
+    network, first = plan.network, plan.initialiser
+    gain = first.gain * (gain_for(network.activation) if first.activation_gain else 1.0)
+    scheme = first.name if network.depth else "auto"
+    return check_pairing(network.activation, scheme, "identity", plan.loss.name, plan.task, gain=gain)
+
+
 def _preflight(ws: Workshop) -> list[Finding]:
-    found: list[Finding] = []
+    found = [
+        Finding(
+            mismatch.kind,
+            "warning" if mismatch.kind == "symmetric-units" else "info",
+            mismatch.message,
+            evidence={"activation": ws.plan.network.activation, "initialiser": ws.plan.initialiser.name},
+            remedies=(
+                Remedy("matching-initialiser", "the scheme that keeps the variance", {"initialiser.name": "auto"}),
+            ),
+        )
+        for mismatch in mismatches(ws.plan)
+    ]
     overfit, gradient = ws.journal.entries.get("stage.overfit-batch"), ws.journal.entries.get("stage.gradient-check")
     if overfit and overfit["passed"] is False:
         e = overfit["evidence"]

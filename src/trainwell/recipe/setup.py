@@ -20,10 +20,10 @@ from trainwell.data import (
     split_rows,
     target_array,
 )
-from trainwell.ingredients import LOSSES, loss_for
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.journal import Journal
+from trainwell.recipe.judging import mismatches
 from trainwell.recipe.request import Request, Show
 from trainwell.recipe.workshop import Workshop
 
@@ -181,17 +181,9 @@ def _check_plan(plan: Plan, facts: Facts, rows: int, train: int) -> None:
         raise InputError(
             "Batch norm needs batches of at least 2 samples; raise training.batch_size or use network.norm=layer."
         )
-    pieces, groups = plan.effective("network.pieces") or 1, plan.effective("network.groups")
-    units = plan.network.width * (pieces if plan.network.norm_place == "before" else 1)
-    if groups is not None and units % groups:
-        raise InputError(
-            f"network.groups must divide the {units} units of a layer, but is {groups}; choose {_divisors(units)}."
-        )
-    tasks = LOSSES[plan.loss.name].tasks
-    if facts.task not in tasks:
-        raise PlanError(
-            f"The loss {plan.loss.name} is for {' and '.join(tasks)}, not {facts.task}; use {loss_for(facts.task)}."
-        )
+    for mismatch in mismatches(plan):
+        if mismatch.severity == "refuse":
+            raise PlanError(mismatch.message)
     _check_class_weights(plan, facts)
 
 
@@ -202,7 +194,3 @@ def _check_class_weights(plan: Plan, facts: Facts) -> None:
             raise PlanError("loss.class_weights are for classes, and this is a regression; leave them out.")
         if name not in classes:
             raise PlanError(f"loss.class_weights: no class '{name}'.{did_you_mean(name, classes)}")
-
-
-def _divisors(units: int) -> str:
-    return ", ".join(str(n) for n in range(1, units + 1) if units % n == 0)

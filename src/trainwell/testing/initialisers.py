@@ -15,7 +15,7 @@ from torch import Tensor
 
 from trainwell.base import PlanError, Registry
 from trainwell.ingredients.activations import ACTIVATIONS
-from trainwell.ingredients.initialisers import INITIALISERS, Settings
+from trainwell.ingredients.initialisers import INITIALISERS, InitialiserSettings
 
 WIDTHS = (6, 9, 8, 3)  # inputs, hidden units, outputs
 SAMPLES = 40
@@ -77,7 +77,7 @@ def draw(
         gain = GAINS[member % 3] if gains is None else gains[k]
         for layer in population.layers:
             first, last = layer == "hidden.0", layer == "output"
-            settings = Settings(activation="relu", dropout=0.2, hypers=hypers or {}, first=first, last=last)
+            settings = InitialiserSettings(activation="relu", dropout=0.2, hypers=hypers or {}, first=first, last=last)
             INITIALISERS[name].fill(population.weights[layer][k], gain=gain, generator=generator, settings=settings)
     return population
 
@@ -166,7 +166,7 @@ def only_fans_are_overridden(name: str) -> None:
     def drawn(fan: str) -> Tensor:
         weight = torch.zeros(8, 2, dtype=torch.float64)
         generator = torch.Generator().manual_seed(0)
-        scheme.fill(weight, gain=1.0, generator=generator, settings=Settings(fan=fan))  # pyright: ignore[reportArgumentType]
+        scheme.fill(weight, gain=1.0, generator=generator, settings=InitialiserSettings(fan=fan))  # pyright: ignore[reportArgumentType]
         return weight
 
     if scheme.fan is None:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable, Iterator
-from functools import partial
 
 import numpy as np
 import torch
@@ -64,7 +63,7 @@ class Network(nn.Module):
         self.dropout = nn.Dropout(plan.regularisation.dropout)
         φ = ACTIVATIONS[part.activation]
         h = {key: torch.tensor(value) for key, value in φ.standard.items()}
-        self.function, self.residual = partial(φ.function, h=h), part.residual
+        self.function, self.residual = lambda z: φ.function(z, h), part.residual
         self.names = [*(f"hidden.{i}" for i in range(part.depth)), "output"]
         self.activations = [part.activation] * part.depth + ["identity"]
         self.signals: list[Tensor] = []

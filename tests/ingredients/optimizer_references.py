@@ -1,22 +1,70 @@
-"""Update rules that torch lacks, as their papers write them, in numpy for one member; θ is a row of the matrix."""
+"""References for one member's steps: torch.optim where it has the rule, else the paper's algorithm in numpy."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from trainwell.base.layout import Layout
 
-Row = NDArray[np.float64]
-Paper = Callable[[Row, Callable[[Row, int], Row], Mapping[str, float], Sequence[float], Layout], tuple[Row, Row]]
+Hypers = Mapping[str, float]
+Torch = Callable[[list[Tensor], Hypers], torch.optim.Optimizer]
 
 
-def root(v: Row, h: Mapping[str, float]) -> Row:
+def _adam(kind: Any, **more: Any) -> Torch:
+    return lambda p, h: kind(
+        p, h["learning_rate"], (h["momentum"], h["beta2"]), h["epsilon"], h["weight_decay"], **more
+    )
+
+
+def _rmsprop(centered: bool) -> Torch:
+    return lambda p, h: torch.optim.RMSprop(
+        p, h["learning_rate"], h["beta2"], h["epsilon"], h["weight_decay"], h["momentum"], centered
+    )
+
+
+TORCH: dict[str, Torch] = {
+    "sgd": lambda p, h: torch.optim.SGD(p, h["learning_rate"], weight_decay=h["weight_decay"]),
+    "momentum": lambda p, h: torch.optim.SGD(p, h["learning_rate"], h["momentum"], weight_decay=h["weight_decay"]),
+    "nesterov": lambda p, h: torch.optim.SGD(
+        p, h["learning_rate"], h["momentum"], weight_decay=h["weight_decay"], nesterov=h["momentum"] > 0
+    ),
+    "adagrad": lambda p, h: torch.optim.Adagrad(
+        p, h["learning_rate"], weight_decay=h["weight_decay"], eps=h["epsilon"]
+    ),
+    "adadelta": lambda p, h: torch.optim.Adadelta(
+        p, h["learning_rate"], h["rho"], h["epsilon_inside"], h["weight_decay"]
+    ),
+    "rmsprop": _rmsprop(False),
+    "centred_rmsprop": _rmsprop(True),
+    "adam": _adam(torch.optim.Adam),
+    "amsgrad": _adam(torch.optim.Adam, amsgrad=True),
+    "nadam": lambda p, h: torch.optim.NAdam(
+        p,
+        h["learning_rate"],
+        (h["momentum"], h["beta2"]),
+        h["epsilon"],
+        h["weight_decay"],
+        momentum_decay=h["momentum_decay"],
+    ),
+    "adamw": _adam(torch.optim.AdamW),
+    "radam": _adam(torch.optim.RAdam),
+}
+
+Row = NDArray[np.float64]  # a row of the matrix
+Gradient = Callable[[Row, int], Row]  # at these weights and step
+Paper = Callable[[Row, Gradient, Hypers, Sequence[float], Layout], tuple[Row, Row]]  # last weights, and those to use
+
+
+def root(v: Row, h: Hypers) -> Row:
     """The denominator with ε at its place."""
     return np.sqrt(v + h["epsilon_inside"]) + h["epsilon"]
 
 
-def lion(θ, gradient, h, rates, layout):
+def lion(θ: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """Chen et al. 2023, algorithm 2."""
     m = np.zeros_like(θ)
     for t, η in enumerate(rates, start=1):
@@ -27,7 +75,7 @@ def lion(θ, gradient, h, rates, layout):
     return θ, θ
 
 
-def schedule_free(y, gradient, h, rates, layout):
+def schedule_free(y: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """Defazio et al. 2024, algorithm 1 (AdamW), with the authors' correction of the rate in place of a warm-up."""
     x, z, v, total, largest = y.copy(), y.copy(), np.zeros_like(y), 0.0, 0.0
     for t, η in enumerate(rates, start=1):
@@ -42,7 +90,7 @@ def schedule_free(y, gradient, h, rates, layout):
     return (1 - h["momentum"]) * z + h["momentum"] * x, x
 
 
-def lamb(θ, gradient, h, rates, layout):
+def lamb(θ: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """You et al. 2020, algorithm 2, layer by layer."""
     m, v = np.zeros_like(θ), np.zeros_like(θ)
     for t, η in enumerate(rates, start=1):
@@ -67,7 +115,7 @@ def newton_schulz(matrix: Row) -> Row:
     return X
 
 
-def muon(θ, gradient, h, rates, layout):
+def muon(θ: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """Jordan 2024 with decay and scale of Liu et al. 2025, algorithm 1; AdamW (0.9, β2) for the rest."""
     B, m, v = np.zeros_like(θ), np.zeros_like(θ), np.zeros_like(θ)
     for t, η in enumerate(rates, start=1):
@@ -84,7 +132,7 @@ def muon(θ, gradient, h, rates, layout):
     return θ, θ
 
 
-def rmsprop(w, gradient, h, rates, layout):
+def rmsprop(w: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """The documents' N0: s = β2s + (1−β2)∇², w ← w − η/(s + ε)^½·∇ (with momentum as torch puts it, and L2)."""
     s, change = np.zeros_like(w), np.zeros_like(w)
     for t, η in enumerate(rates, start=1):
@@ -95,7 +143,7 @@ def rmsprop(w, gradient, h, rates, layout):
     return w, w
 
 
-def adam(w, gradient, h, rates, layout):
+def adam(w: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """The documents' Adam with its signs mended and N3's hats: v̂/√(ŝ + ε) (and L2)."""
     v, s = np.zeros_like(w), np.zeros_like(w)
     for t, η in enumerate(rates, start=1):
@@ -106,7 +154,7 @@ def adam(w, gradient, h, rates, layout):
     return w, w
 
 
-def adagrad(w, gradient, h, rates, layout):
+def adagrad(w: Row, gradient: Gradient, h: Hypers, rates: Sequence[float], layout: Layout) -> tuple[Row, Row]:
     """The documents' N3: G = G + ∇², w ← w − η∇/√(G + ε) (and L2)."""
     G = np.zeros_like(w)
     for t, η in enumerate(rates, start=1):
