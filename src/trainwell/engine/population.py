@@ -19,6 +19,7 @@ from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, facto
 from trainwell.networks import Blueprint, DenseNetwork, Noise, Tap
 from trainwell.plan import Plan
 
+AHEAD = 64  # steps whose schedule is worked out at once: one at a time costs as much as a small network's update
 AVERAGE, AVERAGE_STATISTICS = "average", "average.statistics"
 
 
@@ -96,6 +97,7 @@ class Population:
         self.weights = {n: v.detach().requires_grad_() for n, v in self.layout.views(self.theta).items()}
         self._slopes = list(self.layout.views(self.gradient).values())
         self.running = self.statistics_layout.views(self.statistics)
+        self._factors: tuple[tuple[int, int, int], Tensor] | None = None
         self._noise = NoiseStreams(self.seeds, self.columns, self.device)
         used = [name for name, r in REGULARISERS.items() if bool((self.columns[name] != r.off).any())]
         self._stages = {
@@ -191,13 +193,18 @@ class Population:
 
     def rates(self, total: int, steps_per_epoch: int = 1) -> Tensor:
         """The scheduled learning rates (K, 1) of the next update in a run of `total` updates."""
-        names = [plan.schedule.name for plan in self.plans]
-        clock = Clock(self.step, max(total, self.step + 1), steps_per_epoch)
-        return self.columns["learning_rate"] * factors(names, clock, self.columns, self.columns["warmup"])
+        length, first = max(total, self.step + 1), self.step - self.step % AHEAD
+        if self._factors is None or self._factors[0] != (first, length, steps_per_epoch):
+            clock = Clock(torch.arange(first, first + AHEAD), length, steps_per_epoch)
+            names = [plan.schedule.name for plan in self.plans]
+            ahead = factors(names, clock, self.columns, self.columns["warmup"])
+            self._factors = (first, length, steps_per_epoch), ahead
+        return self.columns["learning_rate"] * self._factors[1][:, self.step - first, None]
 
     def note_validation(self, loss: Tensor) -> None:
         """Tell schedules that look at the validation loss (K,) how it stands."""
         if "reduced" in self.columns:
+            self._factors = None
             self.columns |= reduce_on_plateau(loss.unsqueeze(1), self.columns, self.columns)
 
     def keep(self, rows: Tensor) -> None:
