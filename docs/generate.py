@@ -3,6 +3,7 @@
 A page is a function that gives its text; the table at the foot names its file.
 """
 
+import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -14,8 +15,10 @@ from unittest.mock import patch
 from annotated_types import BaseMetadata
 from pydantic.fields import FieldInfo
 
+from trainwell.base import Registry
 from trainwell.cli.app import app
 from trainwell.cli.catalog import FAMILIES
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
 from trainwell.plan import NAMED, Plan
 from trainwell.plan.sections import Section
 
@@ -99,6 +102,32 @@ def names_page() -> str:
     return "\n".join(parts) + "\n"
 
 
+def ingredients_page() -> str:
+    """Every ingredient with its formula, its source, when to use it, and its hyperparameters."""
+    parts = [
+        "# Ingredients\n",
+        "Choose one by its name in the plan, as in `--set optimizer.name=lion`; its hyperparameters are values of",
+        "the same section (`--set optimizer.momentum=0.95`). In one population each member may have its own. Rows are",
+        "those of the requirements: `trainwell lab coverage` lists the tests that show them.\n",
+    ]
+    for family, (registry, path) in INGREDIENTS.items():
+        parts += [f"\n## {family}\n", f"In the plan: `{path}`.\n"]
+        if registry.hypers:
+            lines = (hyper_row(registry, name) for name in registry.hypers)
+            parts += [*table(("hyperparameter", "range", "meaning", "standard"), lines), ""]
+        for name in registry:
+            doc = inspect.cleandoc(getattr(registry[name], "doc", "") or registry[name].__doc__ or "")
+            parts += [f"### {name}\n", f"{doc.split('>>>')[0].rstrip()}\n"]
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def hyper_row(registry: Registry[Any], name: str) -> tuple[str, ...]:
+    """A hyperparameter as cells: its name, range, meaning, and standard value for each of its users."""
+    hyper = registry.hypers[name]
+    users = ", ".join(f"`{user}` {value:g}" for user, value in registry.users(name).items())
+    return f"`{name}`", hyper.range, hyper.doc.replace("|", "\\|"), users
+
+
 def command_page() -> str:
     """The command line's help."""
     with patch.object(sys, "argv", ["trainwell"]):  # else commands are called after the program that runs this one
@@ -117,8 +146,19 @@ def main() -> None:
         (FOLDER / name).write_text(NOTE + page(), encoding="utf-8")
 
 
+INGREDIENTS: dict[str, tuple[Registry[Any], str]] = {
+    "activations": (ACTIVATIONS, "network.activation"),
+    "initialisers": (INITIALISERS, "initialiser.name"),
+    "losses": (LOSSES, "loss.name"),
+    "norms": (NORMS, "network.norm"),
+    "optimizers": (OPTIMIZERS, "optimizer.name"),
+    "regularisers": (REGULARISERS, "regularisation.NAME"),
+    "schedules": (SCHEDULES, "schedule.name"),
+}
+
 PAGES: dict[str, Callable[[], str]] = {
     "command-line.md": command_page,
+    "ingredients.md": ingredients_page,
     "names.md": names_page,
     "plan.md": plan_page,
 }

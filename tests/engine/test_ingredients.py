@@ -169,6 +169,7 @@ def test_noise_on_the_inputs_has_each_members_own_strength_and_is_off_when_judgi
 @pytest.mark.covers("R1")
 def test_weights_never_pass_their_members_own_largest_norm() -> None:
     given = course([{"learning_rate": 0.3, "regularisation.max_norm": c} for c in (None, 0.3, 0.7)])
+    norms = torch.zeros(3)
     for _ in train(given, until=19):
         norms = given.population.weights["hidden.0.weight"].detach().norm(dim=2).amax(dim=1)
         assert norms[1] <= 0.3 + 1e-12 and norms[2] <= 0.7 + 1e-12
@@ -246,8 +247,9 @@ def test_weight_norm_is_trained_and_worked_into_the_weights_of_a_member_that_lea
         assert weight.mean(dim=1).abs().max() < 1e-12
     else:
         theirs = nn.utils.parametrizations.weight_norm(nn.Linear(INPUTS, 6).double())
-        theirs.parametrizations.weight.original0.data = p.weights["hidden.0.length"][1].detach()
-        theirs.parametrizations.weight.original1.data = p.weights["hidden.0.weight"][1].detach()
+        parts = dict(theirs.named_parameters())
+        parts["parametrizations.weight.original0"].data = p.weights["hidden.0.length"][1].detach()
+        parts["parametrizations.weight.original1"].data = p.weights["hidden.0.weight"][1].detach()
         torch.testing.assert_close(theirs.weight, weight)
 
 

@@ -12,7 +12,7 @@ from torch.optim import lr_scheduler
 from trainwell.base import Hyper, Registry
 from trainwell.base.layout import Columns
 from trainwell.ingredients import schedules
-from trainwell.ingredients.schedules import SCHEDULES, Clock, Schedule, factors, reduce_on_plateau, schedule_factor
+from trainwell.ingredients.schedules import SCHEDULES, Clock, Schedule, factors, reduce_on_plateau
 from trainwell.testing import schedules as suite
 from trainwell.testing.schedules import LAWS, column
 
@@ -312,14 +312,6 @@ def test_warm_up_is_torchs_linear_rise_times_the_schedule(name: str) -> None:
     ramp = of_torch(lambda o: lr_scheduler.LinearLR(o, start_factor=1 / rise, total_iters=rise - 1))
     expected = [a * b for a, b in zip(ramp, rates(name), strict=True)]
     assert rates(name, warmup=rise / TOTAL) == pytest.approx(expected, rel=1e-9)
-
-
-@pytest.mark.covers("S6")
-def test_each_member_has_a_schedule_and_a_warm_up_of_its_own() -> None:
-    names, warmups = ["constant", "cosine", "one-cycle"], [0.0, 0.1, 0.4]
-    for step in (0, 5, 77, TOTAL - 1):
-        together = schedule_factor(names, warmups, step, TOTAL)
-        assert together == [schedule_factor([n], [w], step, TOTAL)[0] for n, w in zip(names, warmups, strict=True)]
 
 
 def test_a_clock_tells_the_share_of_the_run_and_the_epoch() -> None:

@@ -1,6 +1,7 @@
 """The plan: reads back equal, keeps who chose what and why, and answers a wrong file in one line."""
 
 import string
+from math import isinf
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,15 @@ def within(hyper: Hyper) -> st.SearchStrategy[Any]:
     return st.none() | st.floats(low, high, allow_nan=False, allow_infinity=False, **given)
 
 
+def is_number(value: object) -> bool:
+    return value is not None
+
+
 for path, name in hypers().items():
     VALUES[path] = within(NAMED[name].hypers[path.partition(".")[2]])
 for name, regulariser in REGULARISERS.items():
-    VALUES.setdefault(f"regularisation.{name}", within(regulariser.hyper))
+    strength = within(regulariser.hyper)
+    VALUES.setdefault(f"regularisation.{name}", strength if isinf(regulariser.off) else strength.filter(is_number))
 one_edit = st.sampled_from(list(VALUES)).flatmap(lambda path: st.tuples(st.just(path), VALUES[path]))
 edits = st.lists(
     st.tuples(one_edit, st.sampled_from(["user", "data", "search", "remedy"]), st.text(max_size=9)), max_size=8

@@ -59,5 +59,4 @@ from trainwell.ingredients.schedules import (
     Schedule as Schedule,
     factors as factors,
     reduce_on_plateau as reduce_on_plateau,
-    schedule_factor as schedule_factor,
 )

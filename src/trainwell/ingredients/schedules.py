@@ -294,16 +294,6 @@ def factors(names: Sequence[str], clock: Clock, h: Columns, warmup: Tensor) -> T
     return factor.to(warmup.dtype)
 
 
-def schedule_factor(names: Sequence[str], warmups: Sequence[float], step: int, total: int) -> list[float]:
-    """The factor of each member at update `step`, with standard hyperparameters and one update an epoch.
-
-    >>> schedule_factor(["constant", "cosine"], [0.2, 0.0], step=4, total=100)
-    [0.25, 0.996057350657239]
-    """
-    warmup = torch.tensor(list(warmups), dtype=torch.float64).unsqueeze(1)
-    return factors(names, Clock(step, total), {}, warmup).flatten().tolist()
-
-
 def _of(function: Callable[[Clock, Columns], Tensor], **standard: float) -> Schedule:
     return Schedule(function, standard, doc=function.__doc__ or "")
 

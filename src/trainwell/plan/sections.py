@@ -5,7 +5,7 @@ A new value is one line here; the file format, `--set`, the reference page and t
 
 from collections.abc import Callable
 from math import isinf
-from typing import Annotated, Any, Literal, Optional, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
@@ -63,12 +63,14 @@ def choosing(registry: Registry[Any]) -> Callable[[type[S]], type[S]]:
 
 
 def regularising(section: type[S]) -> type[S]:
-    """Give a section a value for each regulariser that it does not have yet; null, or the value given: not used."""
+    """Give a section a value for each regulariser that it does not have yet: its strength, or the value for none."""
     missing = {name: r for name, r in REGULARISERS.items() if name not in section.model_fields}
-    off = {name: None if isinf(r.off) else r.off for name, r in missing.items()}
-    return _with(
-        section, {name: (_type(r.hyper), Field(default=off[name], description=r.doc)) for name, r in missing.items()}
-    )
+    fields = {}
+    for name, r in missing.items():
+        off = None if isinf(r.off) else r.off
+        says = f"{r.hyper.doc}; null: off" if off is None else r.hyper.doc
+        fields[name] = (_type(r.hyper, optional=off is None), Field(default=off, description=says))
+    return _with(section, fields)
 
 
 def _with(section: type[S], fields: dict[str, Any]) -> type[S]:
@@ -83,12 +85,14 @@ def _field(hyper: Hyper, users: dict[str, float]) -> Any:
     return _type(hyper), Field(default=None, description=f"{hyper.doc}; of {standards}")
 
 
-def _type(hyper: Hyper) -> Any:
+def _type(hyper: Hyper, *, optional: bool = True) -> Any:
     bounds = {"ge": hyper.least, "gt": hyper.above, "le": hyper.most, "lt": hyper.below}
     given: Any = {sign: value for sign, value in bounds.items() if value is not None}
     if hyper.whole:
-        return Optional[Annotated[int, Field(**given), Number]]  # noqa: UP045 - a value, which has no |
-    return Optional[Annotated[float, Field(allow_inf_nan=False, **given), Number]]  # noqa: UP045
+        number: Any = Annotated[int, Field(**given), Number]
+    else:
+        number = Annotated[float, Field(allow_inf_nan=False, **given), Number]
+    return number | None if optional else number
 
 
 class DataSection(Section):

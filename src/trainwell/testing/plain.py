@@ -14,7 +14,7 @@ from trainwell.base import Outcome
 from trainwell.diagnosis import Case
 from trainwell.engine.moment import Evaluation, LayerView, Moment
 from trainwell.engine.record import Record
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, initialiser_for, schedule_factor
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, Clock, factors, initialiser_for
 from trainwell.plan import Plan
 from trainwell.testing.settings import Rows, Setting, chance, prepared, scale_of
 from trainwell.vitals import observe, sampling
@@ -112,10 +112,7 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
             order = torch.randperm(n)
         part = order[(step - 1) % per_epoch * size :][:size]
         before = [weight.detach().clone() for weight in network.weights] if wanted(step) else []
-        rate = (
-            plan.optimizer.learning_rate
-            * schedule_factor([plan.schedule.name], [plan.schedule.warmup], step - 1, total)[0]
-        )
+        rate = plan.optimizer.learning_rate * factor(plan, step - 1, total, per_epoch)
         loss = update(network, optimizer, plan, rate, rows.x[part], rows.y[part], rows.task)
         layers = views(network, before) if wanted(step) else None
         moment = Moment(
@@ -125,6 +122,12 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
             moment.evaluation = evaluated(network, rows, best)
             best = torch.minimum(best, moment.evaluation.loss)
         yield moment
+
+
+def factor(plan: Plan, step: int, total: int, per_epoch: int) -> float:
+    """The schedule's factor on the rate."""
+    warmup = torch.tensor([[plan.schedule.warmup]], dtype=torch.float64)
+    return float(factors([plan.schedule.name], Clock(step, total, per_epoch), {}, warmup))
 
 
 def updates_per_epoch(plan: Plan, rows: int) -> int:
