@@ -35,6 +35,28 @@ def test_a_wrong_budget_is_told_apart(text: str, message: str) -> None:
         ({"settings": {"batch_size": "100000"}}, InputError, "for only 256 training rows; choose from 1 to 256"),
         ({"settings": {"data.folds": "1"}}, InputError, "must be 0 .* or from 2 to 160"),
         ({"settings": {"loss.name": "mse"}}, PlanError, "loss mse .* binary"),
+        (
+            {"settings": {"optimizer.rho": "0.5"}},
+            PlanError,
+            "rho = 0.5 has no use: adamw has no such value; adadelta has",
+        ),
+        ({"settings": {"schedule.floor": "2"}}, PlanError, "input should be less than 1 .≥ 0 and < 1."),
+        (
+            {"settings": {"norm": "group", "groups": "7"}},
+            InputError,
+            "7 does not divide 64. Use 1, 2, 4, 8, 16, 32, 64",
+        ),
+        ({"settings": {"initialiser.name": "orthogonal", "fan": "in"}}, PlanError, "so 'in' says nothing here"),
+        (
+            {"settings": {"initialiser.name": "dropout_adjusted", "activation": "maxout"}},
+            PlanError,
+            "dropout_adjusted needs a φ of one argument, but maxout has several",
+        ),
+        (
+            {"settings": {"class_weights": "{upp: 2}"}},
+            PlanError,
+            "no class 'upp'. Did you mean 'up'. Classes: down, up",
+        ),
         ({"trials": -1}, BudgetError, "must be 0"),
         ({"budget": -5.0}, BudgetError, "above 0"),
         ({"test_size": 1.5}, DataError, "from 0 to below 1"),

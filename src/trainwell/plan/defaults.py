@@ -43,8 +43,9 @@ def _standards(plan: Plan) -> Plan:
     for path, name in hypers().items():
         chosen, value = plan.chosen(name), plan.standard(path)
         if value is None and plan.get(path) is not None and plan.chosen_by_user(path):
-            users = ", ".join(NAMED[name].users(path.partition(".")[2]))
-            raise PlanError(f"Plan: {path} = {plan.get(path)} has no use: {chosen} does not have it; {users} do.")
+            users = list(NAMED[name].users(path.partition(".")[2]))
+            whose = f"{', '.join(users)} {'have' if len(users) > 1 else 'has'} it"
+            raise PlanError(f"Plan: {path} = {plan.get(path)} has no use: {chosen} has no such value; {whose}.")
         if value is not None and plan.get(path) is None:
             whole = NAMED[name].hypers[path.partition(".")[2]].whole
             standard = int(value) if whole else value

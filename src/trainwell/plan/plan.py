@@ -338,4 +338,13 @@ def _line(fault: Any) -> str:
         return f"Plan: {path}: {fault['ctx']['error']}"
     if path == "version":
         return f"Plan: version {fault['input']!r} is not known; this trainwell writes and reads version 1."
-    return f"Plan: {path} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}."
+    return f"Plan: {path} = {fault['input']!r}: {fault['msg'][0].lower()}{fault['msg'][1:]}{_range(path)}."
+
+
+def _range(path: str) -> str:
+    """The whole range of an ingredient's hyperparameter or a regulariser's strength, where it has two ends."""
+    section, _, name = path.partition(".")
+    hyper = NAMED[hypers()[path]].hypers[name] if path in hypers() else None
+    if section == "regularisation" and name in REGULARISERS:
+        hyper = REGULARISERS[name].hyper
+    return f" ({hyper.range})" if hyper is not None and " and " in hyper.range else ""

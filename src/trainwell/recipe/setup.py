@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from trainwell.base import BudgetError, DataError, InputError, PlanError, did_you_mean
+from trainwell.base import BudgetError, DataError, InputError, PlanError, Seeds, did_you_mean
 from trainwell.data import (
     Facts,
     PreparationOptions,
@@ -20,6 +20,8 @@ from trainwell.data import (
     split_rows,
     target_array,
 )
+from trainwell.engine import Population
+from trainwell.networks import Blueprint
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.journal import Journal
@@ -185,6 +187,10 @@ def _check_plan(plan: Plan, facts: Facts, rows: int, train: int) -> None:
         if mismatch.severity == "refuse":
             raise PlanError(mismatch.message)
     _check_class_weights(plan, facts)
+    Blueprint.of(plan, inputs=2, outputs=1)  # groups that do not divide the units
+    tiny = {"network.depth": min(1, plan.network.depth), "network.width": 8, "network.norm": "none"}
+    small = plan.edited(tiny, by="default", why="to see whether first weights can be drawn")
+    Population(Blueprint.of(small, inputs=2, outputs=1), [small], [Seeds(0, 0, 0)])
 
 
 def _check_class_weights(plan: Plan, facts: Facts) -> None:
@@ -193,4 +199,5 @@ def _check_class_weights(plan: Plan, facts: Facts) -> None:
         if facts.task == "regression":
             raise PlanError("loss.class_weights are for classes, and this is a regression; leave them out.")
         if name not in classes:
-            raise PlanError(f"loss.class_weights: no class '{name}'.{did_you_mean(name, classes)}")
+            known = ", ".join(classes[:8]) + (", …" if len(classes) > 8 else "")
+            raise PlanError(f"loss.class_weights: no class '{name}'.{did_you_mean(name, classes)} Classes: {known}.")
