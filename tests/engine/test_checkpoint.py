@@ -2,17 +2,22 @@
 
 import json
 import random
+import threading
+import time
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 import trainwell.engine.checkpoint
 from trainwell.base import RunError
 from trainwell.engine import Course, Stop, load_checkpoint, save_checkpoint, train
+from trainwell.engine.checkpoint import SHARE, Saver, previous
 from trainwell.testing.members import Case
 
 SICK = "^The checkpoint 'final.safetensors' is damaged or of another run; delete it to train that part anew.$"
@@ -146,6 +151,7 @@ DAMAGE = {
     "text": lambda whole: b"not a checkpoint\n" * 99,
     "a huge header": lambda whole: b"\xff" * 8 + whole[8:],
     "a byte of the header changed": lambda whole: whole[:9] + b"\x00" + whole[10:],
+    "a bit of a weight changed": lambda whole: whole[:-2000] + bytes([whole[-2000] ^ 1]) + whole[-1999:],
 }
 
 
@@ -190,3 +196,203 @@ def test_tensors_of_another_kind_are_refused(tmp_path: Path) -> None:
     save_file(course().tensors(), path, {"outcomes": outcomes})
     with pytest.raises(RunError, match=SICK):
         load_checkpoint(course(), path)
+
+
+def files(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def run_saving(given: Course, saver: Saver, until: int | None = None) -> None:
+    for moment in train(given, until=until):
+        if moment.step == 10:
+            moment.send(Stop([1, 4], "culled"))
+        saver.offer()
+    saver.close()
+
+
+def eager(given: Course, folder: Path, **more: Any) -> Saver:
+    return Saver({folder / "final.safetensors": given}, least=0.0, share=1e9, **more)
+
+
+def test_a_training_ends_the_same_however_often_it_is_saved(tmp_path: Path) -> None:
+    whole, saved_often = finish(hard()), hard()
+    saver = eager(saved_often, tmp_path)
+    run_saving(saved_often, saver)
+    assert saver.saves > 10 and same_end(whole, saved_often)
+    assert files(tmp_path) == ["final.previous.safetensors", "final.safetensors"]  # two, and nothing half written
+
+
+def test_a_training_goes_on_from_what_was_saved_beside_its_steps(tmp_path: Path) -> None:
+    whole, part, resumed = finish(hard()), hard(), hard()
+    run_saving(part, eager(part, tmp_path), until=30)
+    saver = eager(resumed, tmp_path)
+    assert saver.load() and 20 < resumed.population.step <= 30
+    run_saving(resumed, saver)
+    assert same_end(whole, resumed)
+
+
+def test_where_nothing_was_saved_nothing_is_loaded(tmp_path: Path) -> None:
+    (tmp_path / "final.partial").write_bytes(b"half")
+    fresh = course()
+    assert not eager(fresh, tmp_path).load()
+    assert fresh.population.step == 0 and files(tmp_path) == []
+
+
+def twice_saved(folder: Path) -> Course:
+    """A course saved after its steps 12 and 18."""
+    given = hard()
+    saver = eager(given, folder)
+    for step in (12, 18):
+        for _ in train(given, until=step):
+            pass
+        saver.save()
+    saver.close()
+    return given
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(damage: Any, tmp_path: Path) -> None:
+    whole, path, lines = hard(), tmp_path / "final.safetensors", []
+    twice_saved(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))
+    resumed = hard()
+    saver = eager(resumed, tmp_path, say=lines.append)
+    assert saver.load() and resumed.population.step == 12
+    line = "The newest checkpoint 'final.safetensors' was damaged; the training goes on from the one before."
+    assert lines == [line] and files(tmp_path) == ["final.safetensors"]  # what is kept next is not the damaged one
+    for _ in train(resumed):
+        saver.offer()
+    saver.close()
+    for _ in train(whole):
+        pass
+    assert same_end(whole, resumed)
+
+
+def test_killed_between_two_renamings_nothing_is_lost_and_nothing_said(tmp_path: Path) -> None:
+    twice_saved(tmp_path)
+    (tmp_path / "final.safetensors").unlink()
+    lines: list[str] = []
+    resumed = hard()
+    assert eager(resumed, tmp_path, say=lines.append).load()
+    assert resumed.population.step == 12 and lines == [] and files(tmp_path) == ["final.safetensors"]
+
+
+def test_when_both_checkpoints_are_damaged_the_user_is_told_so(tmp_path: Path) -> None:
+    twice_saved(tmp_path)
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(RunError, match=r"^The checkpoint 'final.previous.safetensors' is damaged or of another run; "):
+        eager(hard(), tmp_path).load()
+
+
+def instead_of_writing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:
+    write = trainwell.engine.checkpoint.save_file
+
+    def patched(tensors: dict[str, torch.Tensor], name: Path, metadata: dict[str, str]) -> None:
+        act()
+        write(tensors, name, metadata)
+
+    monkeypatch.setattr(trainwell.engine.checkpoint, "save_file", patched)
+
+
+def test_steps_go_on_while_a_checkpoint_is_written_and_do_not_enter_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed, given, resumed = threading.Event(), hard(), hard()
+    instead_of_writing(monkeypatch, lambda: None if allowed.wait(10) else pytest.fail("never allowed"))
+    saver = eager(given, tmp_path)
+    for _ in train(given, until=5):
+        pass
+    saver.save()
+    for _ in train(given, until=9):
+        assert not saver.offer()  # one at a time
+    assert files(tmp_path) == []
+    allowed.set()
+    saver.close()
+    load_checkpoint(resumed, tmp_path / "final.safetensors")
+    assert resumed.population.step == 5
+    expected = hard()
+    for _ in train(expected, until=5):
+        pass
+    assert resumed.population.theta.nan_to_num(0).equal(expected.population.theta.nan_to_num(0))
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), SafetensorError("No space left on device")])
+def test_an_error_in_the_background_is_raised_at_the_next_step(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails() -> None:
+        raise error
+
+    given = course()
+    save_checkpoint(given, tmp_path / "final.safetensors")
+    instead_of_writing(monkeypatch, fails)
+    saver = Saver({tmp_path / "final.safetensors": given})
+    for _ in train(given, until=1):
+        pass
+    saver.save()
+    deadline = time.monotonic() + 10
+    full = "^A checkpoint could not be written: no space left on device; make room, and resume the run.$"
+    with pytest.raises(RunError, match=full):
+        while time.monotonic() < deadline:
+            saver.offer()
+    load_checkpoint(course(), tmp_path / "final.safetensors")  # the old one is whole
+
+
+def test_a_fault_of_the_program_in_the_background_is_not_lost(tmp_path: Path) -> None:
+    def beside() -> Callable[[], None]:
+        return lambda: [][0]
+
+    saver = eager(course(), tmp_path, beside=beside)
+    saver.save()
+    with pytest.raises(IndexError):
+        saver.close()
+
+
+def test_the_time_between_saves_follows_from_what_they_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    now, given = [100.0], course()
+    monkeypatch.setattr(trainwell.engine.checkpoint.time, "monotonic", lambda: now[0])
+
+    def takes_seconds(seconds: float) -> None:
+        now[0] += seconds
+
+    instead_of_writing(monkeypatch, lambda: takes_seconds(3.0))
+    saver = Saver({tmp_path / "final.safetensors": given}, least=5.0)
+    for seconds, due in ((4.9, False), (0.2, True), (3 / SHARE - 1, False), (2.0, True)):
+        now[0] += seconds
+        for _ in train(given, until=given.population.step + 1):
+            pass
+        assert saver.offer() == due
+        saver.close()
+    assert saver.saves == 2 and saver.written == 6.0 and saver.paused == 0.0
+
+
+def test_only_courses_that_have_moved_are_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    writes: list[int] = []
+    instead_of_writing(monkeypatch, lambda: writes.append(1))
+    here, there = course(), course()
+    saver = Saver({tmp_path / "a.safetensors": here, tmp_path / "b.safetensors": there})
+    saver.save()
+    for _ in train(here, until=2):
+        pass
+    saver.save()
+    there.end([0], "culled")  # an end without a step
+    saver.save()
+    saver.close()
+    assert len(writes) == 4
+    assert files(tmp_path) == [f"{n}{kind}.safetensors" for n in "ab" for kind in (".previous", "")]
+
+
+def test_what_belongs_beside_a_checkpoint_is_written_before_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    events: list[str] = []
+    instead_of_writing(monkeypatch, lambda: events.append("the file"))
+
+    def beside() -> Callable[[], None]:
+        events.append(threading.current_thread().name)
+        return lambda: events.append(threading.current_thread().name)
+
+    saver = eager(course(), tmp_path, beside=beside)
+    saver.save()
+    saver.close()
+    assert events == [threading.main_thread().name, "checkpoint", "the file"]  # the threads' names
+    assert previous(tmp_path / "final.safetensors").name == "final.previous.safetensors"

@@ -71,6 +71,7 @@ def test_plans_share_a_population_only_if_they_agree_in_structure(path: str) -> 
         "optimizer.name": "sgd",
         "network.norm_place": "after",
         "network.weight_norm": "centred",
+        "training.precision": "bfloat16",
     }
     base = Plan().edited(users(path), by="user", why="")
     value = base.effective(path)

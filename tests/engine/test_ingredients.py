@@ -310,3 +310,21 @@ def test_a_population_can_be_begun_anew() -> None:
     given.population.restart()
     assert given.population.step == 0 and all((m == 0).all() for m in given.population.state.values())
     assert isinstance(given.population, Population) and Case("plain").plan(0).network.width == 16
+
+
+def test_products_in_half_precision_change_little_and_leave_weights_and_slopes_in_full() -> None:
+    edits = {"training.epochs": 20, "optimizer.name": "adam", "learning_rate": 0.01}
+    whole, half = (finish(in_single_precision([{**edits, "training.precision": p}])) for p in ("float32", "bfloat16"))
+    assert half.population.theta.dtype == half.population.gradient.dtype == torch.float32
+    a, b = float(whole.best.loss[0]), float(half.best.loss[0])
+    assert a != b and b == pytest.approx(a, rel=0.1)
+
+
+def in_single_precision(members: list[dict[str, Any]]) -> Course:
+    """The same course in float32."""
+    given = course(members)
+    whole = given.feed.samples
+    assert whole.y is not None
+    samples = Samples(whole.x.float(), whole.categories, whole.y.float())
+    feed = Feed(samples, given.feed.train, given.feed.validation, given.feed.orders, given.feed.batch_size)
+    return Course(given.blueprint, given.plans, given.seeds, feed, [0] * len(members))

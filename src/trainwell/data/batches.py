@@ -5,7 +5,7 @@ The batch of a step depends on (order seed, epoch, position) alone, so a resumed
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -15,11 +15,15 @@ from trainwell.base import InputError, stream_seed
 
 @dataclass(frozen=True)
 class Samples:
-    """Encoded rows on a device: x (N, D), categories (N, E), y (N,) classes or (N, C) numbers; y may be absent."""
+    """Encoded rows on a device: x (N, D), categories (N, E), y (N,) classes or (N, C) numbers; y may be absent.
+
+    With `samples_first`, as a user's module takes them: x (N, …) and categories (N, …) of any shape and type.
+    """
 
     x: Tensor
     categories: Tensor
     y: Tensor | None = None
+    samples_first: bool = False
 
     @property
     def count(self) -> int:
@@ -29,19 +33,24 @@ class Samples:
     def take(self, rows: Tensor) -> "Samples":
         """The samples of `rows` (B,) or (G, B), laid out as the networks want them.
 
-        x becomes (G, D, B), categories (G, E, B), y (G, B) or (G, C, B), with G = 1 for rows (B,).
+        x becomes (G, D, B), categories (G, E, B), y (G, B) or (G, C, B), with G = 1 for rows (B,). With `samples_first`
+        x and categories become (G, B, …).
         """
         rows = rows if rows.dim() == 2 else rows.unsqueeze(0)
         y = None
         if self.y is not None:
             y = self.y[rows] if self.y.dim() == 1 else self.y[rows].transpose(1, 2)
-        return Samples(self.x[rows].transpose(1, 2), self.categories[rows].transpose(1, 2), y)
+        x, categories = self.x[rows], self.categories[rows]
+        if self.samples_first:
+            return replace(self, x=x, categories=categories, y=y)
+        return Samples(x.transpose(1, 2), categories.transpose(1, 2), y)
 
     def of_members(self, groups: Tensor | None) -> "Samples":
         """A batch (G, …) as each member's own (K, …), given the group of each member; unchanged when all share one."""
         if groups is None or self.x.shape[0] == 1:
             return self
-        return Samples(self.x[groups], self.categories[groups], None if self.y is None else self.y[groups])
+        y = None if self.y is None else self.y[groups]
+        return replace(self, x=self.x[groups], categories=self.categories[groups], y=y)
 
 
 class Feed:

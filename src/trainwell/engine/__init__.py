@@ -4,7 +4,11 @@ Contract: build a `Course` (population, feed, what was reached) and iterate over
 `Moment`, through which an onlooker reads and may `send` a change.
 """
 
-from trainwell.engine.checkpoint import load_checkpoint as load_checkpoint, save_checkpoint as save_checkpoint
+from trainwell.engine.checkpoint import (
+    Saver as Saver,
+    load_checkpoint as load_checkpoint,
+    save_checkpoint as save_checkpoint,
+)
 from trainwell.engine.columns import COLUMNS as COLUMNS, STRUCTURE as STRUCTURE, structure as structure
 from trainwell.engine.course import Best as Best, Course as Course
 from trainwell.engine.ensemble import Ensemble as Ensemble

@@ -44,6 +44,7 @@ STRUCTURE: tuple[str, ...] = (
     "training.patience",
     "training.evaluations_per_epoch",
     "training.drop_last",
+    "training.precision",
     *(path for path in hypers() if _described(path).structural),
 )
 

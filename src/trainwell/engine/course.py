@@ -5,6 +5,7 @@ Everything that a later step depends on is here and goes into a checkpoint; rand
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,10 +13,12 @@ from torch import Tensor
 from trainwell.base import Outcome, Seeds
 from trainwell.base.outcomes import OutcomeKind
 from trainwell.data.batches import Feed
+from trainwell.engine.memory import keep_freed_memory
 from trainwell.engine.population import Population
 from trainwell.engine.probe import prepare_first_weights
 from trainwell.engine.weighting import class_weights
 from trainwell.networks import Blueprint
+from trainwell.networks.structure import Structure
 from trainwell.plan import Plan
 
 PROBE = (
@@ -73,7 +76,7 @@ class Course:
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        blueprint: Structure,
         plans: Sequence[Plan],
         seeds: Sequence[Seeds],
         feed: Feed,
@@ -84,6 +87,7 @@ class Course:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
+        keep_freed_memory()
         training = plans[0].training
         self.epochs, self.patience = training.epochs, training.patience
         self.total_steps = training.epochs * feed.steps_per_epoch
@@ -91,10 +95,12 @@ class Course:
         self.population = Population(
             blueprint, plans, seeds, class_weights=weights, updates=self.total_steps, dtype=dtype, device=device
         )
-        self.blueprint, self.plans, self.seeds, self.feed = blueprint, list(plans), list(seeds), feed
+        self.blueprint: Any = blueprint  # a Structure, of a kind that who made it knows
+        self.plans, self.seeds, self.feed = list(plans), list(seeds), feed
         self.monitor = monitor
         own = None if len(feed.orders) == 1 else torch.tensor(list(groups), device=self.population.device)
-        prepare_first_weights(self.population, feed, own)
+        if isinstance(blueprint, Blueprint):  # other structures bring first weights of their own
+            prepare_first_weights(self.population, feed, own)
         self.group_of = torch.tensor(list(groups), device=self.population.device)
         often = round(feed.steps_per_epoch / training.evaluations_per_epoch)
         self.evaluate_every = max(1, often, self.total_steps // EVALUATIONS)

@@ -1,6 +1,7 @@
 """Losses, metrics and predictions of all members, in evaluation mode."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -8,6 +9,7 @@ from torch import Tensor
 from trainwell.data.batches import Samples
 from trainwell.engine.population import Population
 from trainwell.ingredients import ACTIVATIONS
+from trainwell.networks.members import widest
 
 Shown = tuple[Tensor, Tensor]  # weights (K, P) and statistics (K, S)
 LARGEST_SIGNAL = 1 << 23  # numbers in the widest signal (K, H, B) of one chunk: 32 MiB in float32
@@ -28,8 +30,7 @@ def metric(z: Tensor, y: Tensor, output: str) -> Tensor:
 
 def chunks(population: Population, count: int) -> Iterator[slice]:
     """Slices of `count` samples, small enough for memory."""
-    widest = max(population.blueprint.width, population.blueprint.outputs, population.blueprint.fan_ins[0])
-    size = max(1, LARGEST_SIGNAL // (max(1, len(population)) * widest))
+    size = max(1, LARGEST_SIGNAL // (max(1, len(population)) * widest(population.blueprint)))
     yield from (slice(start, start + size) for start in range(0, count, size))
 
 
@@ -40,7 +41,7 @@ def outputs(
     """Outputs (K, C, V) on `rows`, (V,) or (G, V), of `shown` weights and statistics (else `population.shown()`)."""
     parts, shown = [], population.shown() if shown is None else shown
     for part in chunks(population, rows.shape[-1]):
-        batch = Samples(samples.x, samples.categories).take(rows[..., part]).of_members(groups)
+        batch = replace(samples, y=None).take(rows[..., part]).of_members(groups)
         parts.append(population.forward(batch, shown=shown))
     return torch.cat(parts, dim=2)
 

@@ -9,6 +9,8 @@ from trainwell.base import Seeds, stream_seed
 from trainwell.base.layout import Slot, Views
 from trainwell.ingredients import INITIALISERS, InitialiserSettings, gain_for
 from trainwell.networks import Blueprint
+from trainwell.networks.foreign import ModuleBlueprint
+from trainwell.networks.structure import Structure
 from trainwell.plan import Plan, hypers
 
 EMBEDDING_STD = 0.1  # assumption: small beside the unit-scaled dense inputs, large enough to tell categories apart
@@ -24,6 +26,21 @@ def draw_first_weights(weights: Views, blueprint: Blueprint, plans: Sequence[Pla
         for k, (plan, own) in enumerate(zip(plans, seeds, strict=True)):
             weights[slot.name][k] = _first(slot, plan, own, weights[slot.name].dtype).to(weights[slot.name].device)
     measure_lengths(weights, blueprint)
+
+
+def fill_first(
+    theta: Tensor, statistics: Tensor, structure: Structure, plans: Sequence[Plan], seeds: Sequence[Seeds]
+) -> None:
+    """Fill θ (K, P) and the statistics (K, S) in place: by the plans' initialisers, or as a user's module begins."""
+    if isinstance(structure, ModuleBlueprint):
+        for k, own in enumerate(seeds):
+            first = structure.first(own)
+            theta[k], statistics[k] = (row.to(theta.device, theta.dtype) for row in first)
+        return
+    assert isinstance(structure, Blueprint)
+    draw_first_weights(structure.layout.views(theta), structure, plans, seeds)
+    for slot in structure.statistics.slots:
+        structure.statistics.views(statistics)[slot.name].fill_(float(slot.start == "one"))
 
 
 def measure_lengths(weights: Views, blueprint: Blueprint) -> None:

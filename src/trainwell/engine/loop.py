@@ -75,7 +75,7 @@ def _layers(course: Course, before: Tensor, gradient: Tensor, signals: dict[str,
             weight=now[f"{name}.weight"],
             gradient=slopes[f"{name}.weight"],
             before=old[f"{name}.weight"],
-            activation=signals[name],
+            activation=signals.get(name),
         )
         for name in population.blueprint.layers
     ]

@@ -12,9 +12,23 @@ from trainwell.networks import Noise
 
 
 class NoiseStreams:
-    """The noise of some members. Members with equal noise streams get equal numbers, each at its own strength."""
+    """The noise of some members. Members with equal noise streams get equal numbers, each at its own strength.
 
-    def __init__(self, seeds: Sequence[Seeds], columns: Columns, device: torch.device) -> None:
+    Args:
+        always: a structure draws random numbers of its own, whatever the columns say.
+        samples_first: x is (K or 1, B, …), not (K or 1, D, B).
+    """
+
+    def __init__(
+        self,
+        seeds: Sequence[Seeds],
+        columns: Columns,
+        device: torch.device,
+        *,
+        always: bool = False,
+        samples_first: bool = False,
+    ) -> None:
+        self._always, self._axis = always, 1 if samples_first else -1
         self._columns, self._device = columns, device
         self._streams = sorted({s.noise for s in seeds})
         self._seeds = [s.noise for s in seeds]
@@ -25,10 +39,10 @@ class NoiseStreams:
 
     def at(self, step: int, x: Tensor, inputs: int) -> Noise | None:
         """The noise of update `step` on a batch with `inputs` signals (K or 1, inputs, B); None when nobody has any."""
-        if not (self._drops or self._jitters or self._mixes):
+        if not (self._always or self._drops or self._jitters or self._mixes):
             return None
         draws = [torch.Generator().manual_seed(stream_seed(seed, "noise", step)) for seed in self._streams]
-        samples = x.shape[-1]
+        samples = x.shape[self._axis]
 
         def uniform(layer: str, units: int, samples: int) -> Tensor:
             return self._of_members([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in draws])

@@ -5,6 +5,7 @@ shape; hyperparameters are columns (K, 1). A row's values never enter another ro
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,11 +13,13 @@ from torch import Tensor
 from trainwell.base import InputError, Seeds, did_you_mean
 from trainwell.data.batches import Samples
 from trainwell.engine.columns import columns_of, one_structure, signal_hypers
-from trainwell.engine.first_weights import draw_first_weights
+from trainwell.engine.first_weights import fill_first
 from trainwell.engine.noise import NoiseStreams
 from trainwell.engine.updates import updater
 from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, factors, mixed_loss, reduce_on_plateau
-from trainwell.networks import Blueprint, DenseNetwork, Noise, Tap
+from trainwell.networks import Noise, Tap
+from trainwell.networks.members import always_noisy, as_module, samples_first
+from trainwell.networks.structure import Structure
 from trainwell.plan import Plan
 
 AHEAD = 64  # steps whose schedule is worked out at once: one at a time costs as much as a small network's update
@@ -43,7 +46,7 @@ class Population:
 
     def __init__(
         self,
-        blueprint: Blueprint,
+        blueprint: Structure,
         plans: Sequence[Plan],
         seeds: Sequence[Seeds],
         *,
@@ -55,21 +58,21 @@ class Population:
     ) -> None:
         plan = one_structure(plans)
         device = torch.device(device)
-        self.blueprint, self.plans, self.seeds = blueprint, list(plans), list(seeds)
+        self.blueprint: Any = blueprint  # a Structure, of a kind that who made it knows
+        self.plans, self.seeds = list(plans), list(seeds)
         self.members = torch.tensor(range(len(plans)) if members is None else list(members), device=device)
         self.layout, self.statistics_layout = blueprint.layout, blueprint.statistics
         self.loss = LOSSES[plan.loss.name]
         self.optimizer = OPTIMIZERS[plan.optimizer.name]
         self.columns = columns_of(plans, dtype=dtype, device=device)
         self.class_weights = None if class_weights is None else class_weights.to(device, dtype)
+        self._halves = plan.training.precision == "bfloat16"
         self.step = 0
         size = len(plans) * self.layout.size
         self._update = updater(plan.optimizer.name, elements=size, steps=updates)
         self.theta = torch.zeros(len(plans), self.layout.size, dtype=dtype, device=device)
-        draw_first_weights(self.layout.views(self.theta), blueprint, plans, seeds)
         self.statistics = torch.zeros(len(plans), self.statistics_layout.size, dtype=dtype, device=device)
-        for slot in self.statistics_layout.slots:
-            self.statistics_layout.views(self.statistics)[slot.name].fill_(float(slot.start == "one"))
+        fill_first(self.theta, self.statistics, blueprint, plans, seeds)
         self.state = self._first_state()
         self._bind()
 
@@ -98,7 +101,9 @@ class Population:
         self._slopes = list(self.layout.views(self.gradient).values())
         self.running = self.statistics_layout.views(self.statistics)
         self._factors: tuple[tuple[int, int, int], Tensor] | None = None
-        self._noise = NoiseStreams(self.seeds, self.columns, self.device)
+        b = self.blueprint
+        kind = {"always": always_noisy(b), "samples_first": samples_first(b)}
+        self._noise = NoiseStreams(self.seeds, self.columns, self.device, **kind)
         used = [name for name, r in REGULARISERS.items() if bool((self.columns[name] != r.off).any())]
         self._stages = {
             stage: [name for name in used if REGULARISERS[name].stage == stage]
@@ -140,7 +145,8 @@ class Population:
         """What each member minimises in the present step (K,): its own mean loss under its own noise."""
         assert batch.y is not None
         noise = self._noise.at(self.step, batch.x, self.blueprint.fan_ins[0])
-        z = self.forward(batch, training=True, noise=noise, tap=tap)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._halves):
+            z = self.forward(batch, training=True, noise=noise, tap=tap).to(self.theta.dtype)
         losses = self.losses(z, batch.y, smooth=True)
         if noise is not None and noise.mixup is not None:
             order, share = noise.mixup
@@ -239,9 +245,9 @@ class Population:
         self.theta.copy_(theta)
         self.statistics.copy_(statistics)
 
-    def member(self, row: int) -> DenseNetwork:
+    def member(self, row: int) -> Any:  # a DenseNetwork, or of the user's own class
         """One member as a plain `torch.nn.Module` with the same outputs, in evaluation mode."""
         theta, statistics = self.shown()
         weights = {name: view[row] for name, view in self.layout.views(theta).items()}
         running = {name: view[row] for name, view in self.statistics_layout.views(statistics).items()}
-        return DenseNetwork.from_rows(self.blueprint, weights, running, signal_hypers(self.plans[row]))
+        return as_module(self.blueprint, weights, running, signal_hypers(self.plans[row]))

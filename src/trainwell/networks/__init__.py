@@ -6,4 +6,6 @@ member as a plain `torch.nn.Module`. Samples come last inside a network, units b
 
 from trainwell.base.layout import Layout as Layout, Slot as Slot
 from trainwell.networks.dense import Blueprint as Blueprint, Noise as Noise, Tap as Tap
+from trainwell.networks.foreign import ModuleBlueprint as ModuleBlueprint
 from trainwell.networks.single import DenseNetwork as DenseNetwork
+from trainwell.networks.structure import Structure as Structure

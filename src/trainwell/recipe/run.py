@@ -61,6 +61,7 @@ def resume_run(path: Path, show: Show = silent) -> Run:
     require_run(path)
     journal = Journal(path / "checkpoints" / "journal.json")
     if journal.entries.get("finished"):
+        _tidy(path)
         return load_run(path)
     if "request" not in journal:
         raise RunError(f"The run '{path}' was stopped before it began; start it anew with 'trainwell fit'.")
@@ -217,11 +218,16 @@ def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, fl
     _write_result(ws, stages, seconds)
     _log(ws, stages, seconds)
     if not ws.clock.interrupted:
-        for path in (folder / "checkpoints").iterdir():
-            if path.suffix in (".parquet", ".safetensors"):
-                path.unlink()
-        ws.journal.note("finished", True)
+        ws.journal.note("finished", True)  # before anything goes: a run killed between could not be resumed
+        _tidy(folder)
     return load_run(folder)
+
+
+def _tidy(folder: Path) -> None:
+    """Drop what only a resume needs."""
+    for path in (folder / "checkpoints").iterdir():
+        if path.suffix in (".parquet", ".safetensors"):
+            path.unlink()
 
 
 def _log(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> None:
@@ -232,6 +238,7 @@ def _log(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float
         [
             f"trainwell {VERSION}, {ws.facts.source}",
             *lines,
+            *ws.journal.entries.get("log", []),
             f"total {ws.clock.spent:.2f} s of {ws.clock.budget:g} s",
             "",
         ]

@@ -31,7 +31,7 @@ from trainwell.recipe.journal import Journal
 from trainwell.recipe.metrics import MAIN
 from trainwell.recipe.request import Progress, Show
 
-SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints
+SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints, at the least
 MEASURED_STEPS = 6
 REPORTING = 1.0  # seconds that findings, files and the page take
 MONITOR_METRIC_FROM = 2_000  # validation rows from which accuracy is fine enough to choose by (sd below 1 %)
@@ -190,6 +190,10 @@ class Workshop:
         test = self.test_table.rows if self.test_table is not None else len(self.split.test)
         reserve = REPORTING + 3 * self.encoding_seconds * test / self.table.rows
         return max(0.5, min(0.94, 1 - reserve / self.clock.budget))
+
+    def log(self, line: str) -> None:
+        """Keep a line for `log.txt`."""
+        self.journal.note("log", [*self.journal.entries.get("log", []), line])
 
     def note_best(self, metric: float) -> None:
         """Remember the best validation metric so far, for the live view."""

@@ -165,6 +165,7 @@ def cases() -> list[Case]:
         Case("embeddings, own batches", cardinalities=(4, 9), own_batches=True),
         Case("own batches", own_batches=True),
         Case("last batch dropped", {"training.drop_last": True, "training.epochs": 27}),
+        Case("products in bfloat16", {"training.precision": "bfloat16"}),
         Case("odd width", {"network.width": 5, "network.activation": "silu"}),
         Case("everything", everything, (4, 9), True, tuple(REGULARISERS)),
     ]

@@ -1,6 +1,7 @@
 """The final networks: the best plans of the search under several seeds, trained to the end, averaged (rows B9, B10)."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,8 @@ import torch
 
 from trainwell.data import target_array
 from trainwell.data.batches import Samples
-from trainwell.engine import Course, Ensemble, Record, load_checkpoint, save_checkpoint, train
+from trainwell.engine import Course, Ensemble, Record, train
+from trainwell.engine.checkpoint import Saver, replace_file
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
@@ -86,14 +88,19 @@ def _final_plan(ws: Workshop, values: dict[str, Any], design: dict[str, Any] | N
 
 
 def _train(ws: Workshop, course: Course, record: Record) -> None:
-    """Train to the end, the deadline or Ctrl-C, with a checkpoint every few seconds."""
-    checkpoint, vitals = ws.folder / "checkpoints" / "final.safetensors", ws.folder / "checkpoints" / "vitals.parquet"
-    if checkpoint.exists():
-        load_checkpoint(course, checkpoint)
-        saved = pl.read_parquet(vitals).filter(pl.col("step") <= course.population.step)
-        record.extend(saved)
+    """Train to the end, the deadline or Ctrl-C, with checkpoints."""
+    vitals = ws.folder / "checkpoints" / "vitals.parquet"
+
+    def beside() -> Callable[[], None]:
+        ws.journal.note("elapsed", ws.clock.spent)
+        frame = record.frame()
+        return lambda: replace_file(vitals, frame.write_parquet)
+
+    checkpoint = ws.folder / "checkpoints" / "final.safetensors"
+    saver = Saver({checkpoint: course}, least=SAVE_EVERY, beside=beside, say=ws.log)
+    if saver.load():
+        record.extend(pl.read_parquet(vitals).filter(pl.col("step") <= course.population.step))
     wants = sampling(max(1, course.total_steps // 64))
-    saved_at = ws.clock.spent
     for moment in train(course, wants_layers=wants):
         if moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0:
             observe(moment, record)
@@ -101,14 +108,13 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
             ws.note_best(float(course.best.metric.mean()))
             text = f"{len(moment.members)} networks at once, epoch {moment.epoch:.0f} of {course.epochs}"
             ws.progress(moment.step / course.total_steps, text)
-            if ws.clock.spent - saved_at > SAVE_EVERY:
-                record.write(vitals)
-                save_checkpoint(course, checkpoint)
-                ws.journal.note("elapsed", ws.clock.spent)
-                saved_at = ws.clock.spent
+        saver.offer()
         reached = bool(torch.isfinite(course.best.loss).any())
         if ws.clock.interrupted or (reached and ws.clock.over(ws.training_ends)):
             break
+    if ws.clock.interrupted:
+        saver.save()  # before its members are told that they end here
+    saver.close()
     if course.running:
         course.end(course.population.members.tolist(), "interrupted" if ws.clock.interrupted else "out-of-time")
 

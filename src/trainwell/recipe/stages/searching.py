@@ -1,10 +1,12 @@
 """Random search with successive halving, coarse to fine (row B6): populations of drawn plans, the better rows go on."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from trainwell.base.streams import stream
-from trainwell.engine import Course, Ensemble, load_checkpoint, save_checkpoint
+from trainwell.engine import Course, Ensemble
+from trainwell.engine.checkpoint import Saver
 from trainwell.plan import Plan
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
@@ -123,21 +125,25 @@ def _run(ws: Workshop, entries: list[Entry], rungs: Sequence[Rung]) -> None:
     done = 0.0
     courses: dict[int, Course] = {id(e.course): e.course for e in entries}
     work = sum(c.total_steps * len(c.plans) for c in courses.values()) * whole
-    files = {key: ws.folder / "checkpoints" / f"search-{i}.safetensors" for i, key in enumerate(courses)}
-    for key, path in files.items():
-        if path.exists():
-            load_checkpoint(courses[key], path)
-    saved_at, stop = ws.clock.spent, lambda: ws.clock.over(UNTIL)
-    for number, course, moment in halve(entries, rungs, monitor=ws.monitor, stop=stop, remember=ws.journal.remember):
+
+    def beside() -> Callable[[], None]:
+        ws.journal.note("elapsed", ws.clock.spent)
+        return lambda: None
+
+    files = {ws.folder / "checkpoints" / f"search-{i}.safetensors": course for i, course in enumerate(courses.values())}
+    saver = Saver(files, least=SAVE_EVERY, beside=beside, say=ws.log)
+    saver.load()
+    stop = partial(ws.clock.over, UNTIL)
+    for number, _, moment in halve(entries, rungs, monitor=ws.monitor, stop=stop, remember=ws.journal.remember):
         done += len(moment.members)
+        saver.offer()
         if moment.evaluation is not None:
-            if ws.clock.spent - saved_at > SAVE_EVERY:
-                save_checkpoint(course, files[id(course)])
-                ws.journal.note("elapsed", ws.clock.spent)
-                saved_at = ws.clock.spent
             ws.note_best(max(float(e.course.best.metric[e.members].mean()) for e in entries))
             text = f"{len(entries)} trials, round {number + 1} of {len(rungs)}, {len(moment.members)} networks at once"
             ws.progress(done / work, text)
+    if ws.clock.interrupted:
+        saver.save()
+    saver.close()
 
 
 def _finalists(ranked: Sequence[Entry]) -> list[Entry]:
