@@ -15,11 +15,12 @@ from torch.utils.data import DataLoader, TensorDataset
 from trainwell.base import Seeds
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, train
+from trainwell.engine.precision import faster, pass_seconds
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
 BATCHES = 64  # in an epoch; what a library does once an epoch is then a small part
-UPDATES = 50_000  # that ours is told to expect: a training of minutes, for which compiling may pay
+UPDATES = 1_000_000  # that ours is told to expect: minutes of training for the smallest case, for which compiling pays
 RATE, DECAY = 1e-3, 0.01
 NEVER = 10**9
 Burst = Callable[[int], tuple[int, float]]
@@ -53,6 +54,7 @@ class Job:
     case: Case
     members: int = 1
     device: str = "cpu"
+    precision: str = "auto"  # of our products: float32, bfloat16, or what is faster
 
 
 def made(job: Job) -> tuple[Tensor, Tensor]:
@@ -82,6 +84,11 @@ def ours(job: Job) -> Burst:
         "training.epochs": -(-UPDATES // BATCHES),
     }
     plan = Plan().edited(values, by="user", why="")
+    blueprint = Blueprint.of(plan, case.inputs, case.outputs)
+    precision = job.precision
+    if precision == "auto":
+        precision = faster(pass_seconds(blueprint, plan, members=job.members, device=job.device))
+    plan = plan.edited({"training.precision": precision}, by="data", why="")
     rates = torch.logspace(-4, -2, job.members).tolist() if job.members > 1 else [RATE]
     plans = [plan.edited({"optimizer.learning_rate": rate}, by="search", why="") for rate in rates]
     seeds = [Seeds.of(0, member, shared_data=True) for member in range(job.members)]
@@ -89,9 +96,7 @@ def ours(job: Job) -> Burst:
     samples = Samples(x, torch.zeros(len(x), 0, dtype=torch.int64, device=x.device), y)
     rows = torch.arange(len(x), device=x.device).unsqueeze(0)
     feed = Feed(samples, rows, rows[:, : case.batch], [seeds[0].order], case.batch)
-    course = Course(
-        Blueprint.of(plan, case.inputs, case.outputs), plans, seeds, feed, [0] * job.members, device=job.device
-    )
+    course = Course(blueprint, plans, seeds, feed, [0] * job.members, device=job.device)
     course.evaluate_every = NEVER
     moments = train(course)
 

@@ -20,10 +20,11 @@ import polars as pl
 import torch
 
 from trainwell.base import Seeds
+from trainwell.base.files import replace_file
 from trainwell.cli.main import main as trainwell
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, Record, train
-from trainwell.engine.checkpoint import Saver, replace_file
+from trainwell.engine.checkpoint import Saver
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 from trainwell.recipe.journal import Journal
@@ -115,7 +116,7 @@ def recipe(settings: Mapping[str, str], trials: int, folder: Path, saving: bool)
     result = json.loads((run / "result.json").read_text(encoding="utf-8"))
     return {
         "weights": digest((run / "model" / "weights.safetensors").read_bytes()),
-        "plan": digest(Plan.from_yaml(run / "plan.yaml").model_dump_json(exclude={"origins"}).encode()),
+        "plan": digest((run / "plan.yaml").read_bytes()),
         "vitals": frame_digest(pl.read_parquet(run / "vitals.parquet")),
         "trials": frame_digest(pl.read_parquet(run / "trials.parquet")),
         "figures": str([result["validation"], result["test"]]),

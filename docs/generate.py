@@ -19,7 +19,7 @@ from trainwell.base import Registry
 from trainwell.cli.app import app
 from trainwell.cli.catalog import FAMILIES
 from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
-from trainwell.plan import NAMED, Plan
+from trainwell.plan import NAMED, Plan, searched
 from trainwell.plan.sections import Section
 
 FOLDER = Path(__file__).parent
@@ -57,7 +57,8 @@ def row(path: str, name: str, owner: type[Section], field: FieldInfo) -> tuple[s
     automatic = ["auto"] if field.default == "auto" else []
     kind = type_words(field) if registry is None else " or ".join(f"`{each}`" for each in [*automatic, *registry])
     standard = "null" if field.default is None else field.default
-    return f"`{path}`", kind, f"`{standard}`", (field.description or "").replace("|", "\\|")
+    drawn = f"; the search draws {search}" if (search := searched(path)) is not None else ""
+    return f"`{path}`", kind, f"`{standard}`", f"{field.description or ''}{drawn}".replace("|", "\\|")
 
 
 def type_words(field: FieldInfo) -> str:

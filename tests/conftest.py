@@ -1,5 +1,6 @@
 """What all tests share: fixed seeds, one thread (results and times then depend on nothing else that runs)."""
 
+import os
 import random
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 torch.set_num_threads(1)
+os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"  # else a pool of processes is started for two small kernels
 
 
 @pytest.fixture(autouse=True)

@@ -27,7 +27,7 @@ def test_the_examples_of_the_readme_run(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.chdir(tmp_path)
     examples = blocks(README, "python")
     assert len(examples) >= 3
-    hurried = re.sub(r'budget="\d+s"', 'budget="3s"', "\n".join(examples))
+    hurried = re.sub(r'budget="\d+s"', 'budget="1s"', "\n".join(examples))
     exec(compile(hurried, "README.md", "exec"), {})
     assert (tmp_path / "runs" / "wine" / "report.html").exists()
 

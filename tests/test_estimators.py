@@ -22,11 +22,11 @@ from trainwell.base import DataError, InputError, PlanError
 from trainwell.estimators import Classifier, Regressor
 
 QUICK = {
-    "training.epochs": 40,
+    "training.epochs": 12,
     "ensemble.members": 1,
     "data.folds": 0,
     "network.width": 32,
-    "optimizer.learning_rate": 0.01,
+    "optimizer.learning_rate": 0.03,
 }
 
 

@@ -2,6 +2,7 @@
 
     run = trainwell.fit(X, y, budget="60s")     # data in, network out
     model = trainwell.Classifier().fit(X, y)    # the same as a scikit-learn estimator
+    run = trainwell.fit(make_model, (X, y))     # the same for a torch module of your own
     run = trainwell.load("runs/demo")           # a run directory
 
 The names below are the public ones. They are imported when first used (PEP 562): `import trainwell` itself is fast.
@@ -13,12 +14,18 @@ from typing import TYPE_CHECKING, Any
 from trainwell.version import VERSION
 
 if TYPE_CHECKING:
-    from trainwell.estimators import Classifier as Classifier, Regressor as Regressor, fit as fit, load as load
+    from trainwell.estimators import (
+        Classifier as Classifier,
+        Regressor as Regressor,
+        fit as fit,
+        load as load,
+        resume as resume,
+    )
     from trainwell.plan import Plan as Plan
     from trainwell.recipe import Run as Run
 
 __version__ = VERSION
-__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load"]
+__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load", "resume"]
 
 _HOME = {
     "Classifier": "trainwell.estimators",
@@ -27,6 +34,7 @@ _HOME = {
     "Run": "trainwell.recipe",
     "fit": "trainwell.estimators",
     "load": "trainwell.estimators",
+    "resume": "trainwell.estimators",
 }
 
 

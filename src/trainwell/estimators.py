@@ -1,10 +1,10 @@
-"""trainwell from Python: `fit` for data in memory or in a file, `load`, and estimators for scikit-learn's tools.
+"""trainwell from Python: `fit` for data in memory or in a file, `load`, `resume`, estimators for scikit-learn's tools.
 
 The estimators hold their run in memory, so they can be cloned, pickled and moved; with `out` the run directory is kept
 as well. What is fitted is `run_`, with everything that a run tells.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,11 +14,12 @@ from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import Tags
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
+from torch import nn
 
 from trainwell.base import PlanError
 from trainwell.data import Table, read_table, table_from_arrays
 from trainwell.plan import Plan
-from trainwell.recipe import Request, Run, load_run, parse_budget, run_recipe
+from trainwell.recipe import Request, Run, load_run, parse_budget, resume_run, run_recipe
 from trainwell.report import LiveView, model_card, write_report
 
 
@@ -38,22 +39,29 @@ def fit(
     device: str = "auto",
     quiet: bool = False,
 ) -> Run:
-    """Train on a table: look at the data, check, search, train, test, report.
+    """Train on a table, or a module of your own: look at the data, check, search, train, test, report.
+
+    `fit(X, y)` trains our networks on a table. `fit(make_model, data)` trains networks of your own class:
+    `make_model()` builds one anew at each call; `data` is a tuple (X, y) of arrays or tensors of any shape (N, …), or a
+    torch Dataset of (x, y) pairs. The search then varies rates and regularisers, never the structure, and inputs stay
+    as they are.
 
     Args:
         X: features: a frame, an array (N, D), lists. With names for y: the whole table, also a path or a bundled name.
-        y: targets (N,) or (N, C); or the name of the column of X to predict, or a tuple of several.
+            Or the factory of your module.
+        y: targets (N,) or (N, C); or the name of the column of X to predict, or a tuple of several. Or the data.
         plan: values to hold to, or the path of their file. settings: further ones by dotted path.
         budget: seconds, or text such as "5m"; None: two minutes. trials: plans to draw; 0: no search.
         seed: where every random stream starts; None: the plan's, 0.
         out: the run directory, which must not exist yet; None: a new one under runs/.
-        test: a table to judge by, with the same columns; None: `test_size` of the rows are held out.
+        test: a table to judge by, with the same columns, or further data; None: `test_size` of the rows are held out.
         quiet: show no progress on standard error.
 
     Raises:
         InputError (a ValueError): one line saying what is wrong with the input, and how to mend it.
     """
-    data, targets = _by_name(X, y) if _is_name(y) else _joined(X, y)
+    make: Any = X if callable(X) else None
+    data, targets = (y, ()) if make is not None else _by_name(X, y) if _is_name(y) else _joined(X, y)
     request = Request(
         data=data,
         targets=targets,
@@ -66,6 +74,7 @@ def fit(
         test_size=test_size,
         out=None if out is None else Path(out),
         device=device,
+        make=make,
     )
     with LiveView(quiet=quiet) as show:
         run = run_recipe(request, show)
@@ -73,13 +82,31 @@ def fit(
     return run
 
 
-def load(path: str | Path) -> Run:
+def load(path: str | Path, *, module: Callable[[], nn.Module] | None = None) -> Run:
     """Read a run directory; no code in it is run.
 
+    Args:
+        module: the factory of a run that trained a module of your own; its code is not in the run.
+
     Raises:
-        RunError (a ValueError): not a run, damaged, or written by a newer version.
+        RunError (a ValueError): not a run, damaged, written by a newer version, or not of this module.
     """
-    return load_run(Path(path))
+    return load_run(Path(path), make=module)
+
+
+def resume(path: str | Path, *, module: Callable[[], nn.Module] | None = None, quiet: bool = False) -> Run:
+    """Go on with a run that was stopped or killed; it ends as if it had never been. The run has kept the data.
+
+    Args:
+        module: the factory of a run that trains a module of your own.
+
+    Raises:
+        RunError (a ValueError): not a run, damaged, in use, or not of this module.
+    """
+    with LiveView(quiet=quiet) as show:
+        run = resume_run(Path(path), show, make=module)
+    write_pages(run.path)
+    return run
 
 
 def write_pages(folder: Path) -> Path:
@@ -309,6 +336,8 @@ def _by_name(X: Any, y: str | tuple[str, ...]) -> tuple[Table, tuple[str, ...]]:
 
 
 def _plan(plan: Plan | str | Path | None, settings: Mapping[str, Any] | None) -> Plan:
+    if not isinstance(plan, Plan | str | Path | None) and hasattr(plan, "shape"):
+        raise PlanError("The third argument is the plan: X and y of a module of your own go together, as (X, y).")
     if not isinstance(plan, Plan | str | Path | None):
         raise PlanError(f"The plan must be a trainwell.Plan or the path of its file, but is a {type(plan).__name__}.")
     made = Plan() if plan is None else plan if isinstance(plan, Plan) else Plan.from_yaml(Path(plan))

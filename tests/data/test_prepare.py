@@ -1,5 +1,6 @@
 import datetime
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from trainwell.data import (
     read_table,
     save_preparation,
 )
+from trainwell.data.scaling import Scaling
 
 RANDOM = np.random.default_rng(0)
 N = 300
@@ -84,6 +86,19 @@ def test_every_kind_becomes_finite_numbers_of_the_stated_sizes() -> None:
     assert encoded.y is not None and encoded.y.dtype == np.int64
 
 
+@pytest.mark.covers("P1")
+@pytest.mark.parametrize("scaling", ["robust", "standard"])
+def test_numbers_have_mean_0_and_variance_1_over_the_training_rows(scaling: Scaling) -> None:
+    frame = pl.DataFrame({"a": RANDOM.normal(7, 300, N), "b": RANDOM.lognormal(0, 2, N), "y": RANDOM.normal(size=N)})
+    table, facts = profile(Table(frame, "train.csv"), ["y"])
+    x = fit_preparation(table, facts, ROWS, replace(PLAIN, scaling=scaling)).encode(table, with_target=False).x
+    np.testing.assert_allclose(x[ROWS].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(x[ROWS].var(axis=0), 1, rtol=1e-5)
+    rest = np.setdiff1d(np.arange(N), ROWS)  # which had no say
+    assert (np.abs(x[rest].mean(axis=0)) > 1e-4).all()
+
+
+@pytest.mark.covers("P1")
 def test_other_rows_change_nothing_in_the_preparation() -> None:
     others = np.setdiff1d(np.arange(N), ROWS)
     changed = FRAME.with_row_index().with_columns(

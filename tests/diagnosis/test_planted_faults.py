@@ -12,8 +12,7 @@ from trainwell.testing.verdicts import sound
 
 DATA = ("wine", "diabetes")  # classes and numbers
 EACH = 4  # settings of a fault, on one data set each
-HEALTHY = 50
-FALSE_ALARMS = 1
+HEALTHY = 25
 
 
 def sick(kind: str) -> list[Setting]:
@@ -40,7 +39,16 @@ def test_a_fault_is_planted_for_every_rule() -> None:
     assert set(FAULTS) == set(RULES)
 
 
-@pytest.mark.parametrize("kind", list(FAULTS))
+SHOWN = {
+    "vanishing-gradient": ("D1",),
+    "exploding-gradient": ("D2",),
+    "non-finite": ("D2",),
+    "saturated-units": ("D3",),
+    "unscaled-inputs": ("D10",),
+}
+
+
+@pytest.mark.parametrize("kind", [pytest.param(k, marks=pytest.mark.covers(*SHOWN.get(k, ()))) for k in FAULTS])
 def test_a_planted_fault_is_found_in_every_architecture(kind: str) -> None:
     missed = {setting.name: grave(findings) for setting, _, findings in judged(kind) if kind not in grave(findings)}
     assert missed == {}
@@ -76,8 +84,8 @@ def test_healthy_trainings_are_not_blamed() -> None:
             continue  # a recipe that did worse than simple models is not healthy, whatever the rules say
         silent += not grave(diagnose(case))
         blamed += [f"{setting.name}, {setting.data}: {f.message}" for f in diagnose(case) if f.severity != "info"]
-    assert silent + FALSE_ALARMS >= 0.7 * HEALTHY
-    assert len(blamed) <= FALSE_ALARMS, blamed
+    assert blamed == []
+    assert silent >= 0.7 * HEALTHY
 
 
 def test_no_two_healthy_recipes_are_alike() -> None:

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -16,8 +17,9 @@ from safetensors.torch import save_file
 
 import trainwell.engine.checkpoint
 from trainwell.base import RunError
-from trainwell.engine import Course, Stop, load_checkpoint, save_checkpoint, train
-from trainwell.engine.checkpoint import SHARE, Saver, previous
+from trainwell.base.files import previous
+from trainwell.engine import Copy, Course, Edit, Stop, load_checkpoint, save_checkpoint, train
+from trainwell.engine.checkpoint import SHARE, Saver
 from trainwell.testing.members import Case
 
 SICK = "^The checkpoint 'final.safetensors' is damaged or of another run; delete it to train that part anew.$"
@@ -54,21 +56,53 @@ def test_killed_again_and_again_at_random_steps_the_run_ends_the_same(tmp_path: 
     whole, draw, path = finish(hard()), random.Random(0), tmp_path / "final.safetensors"
     kinds = {outcome.kind for outcome in whole.outcomes}
     assert {"culled", "stopped-early", "diverged"} <= kinds, kinds
-    for _ in range(5):
-        present, stops = hard(), sorted(draw.sample(range(1, 54), 4))
+    for number in range(5):
+        stops = sorted(draw.sample(range(1, 54), 3) + [10 if number < 2 else 11])  # also at the step of the change
+        present = hard()
         for stop in stops:
             for moment in train(present):
+                if moment.step == 10:
+                    moment.send(Stop([1, 4], "culled"))
                 if moment.step == stop:
                     save_checkpoint(present, path)
                     break
-                if moment.step == 10:
-                    moment.send(Stop([1, 4], "culled"))
-            if path.exists():
-                present = hard()
-                load_checkpoint(present, path)
-        if 10 in stops:
-            continue  # a change that was asked for and not yet made is not part of the course
+            present = hard()
+            load_checkpoint(present, path)
         assert same_end(whole, finish(present)), stops
+
+
+CHANGES = {
+    "stop": Stop([2], "culled"),
+    "edit": Edit([0, 3], "learning_rate", 0.5),
+    "copy": Copy(source=1, target=4),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=list(CHANGES))
+@pytest.mark.parametrize("before", [False, True])
+def test_a_change_sent_at_the_step_that_is_saved_is_in_the_checkpoint(
+    change: Any, before: bool, tmp_path: Path
+) -> None:
+    """Also when that step was saved `before` the change, and again after it."""
+    whole, part, resumed = course(), course(), course()
+    calm = course()
+    saver = eager(part, tmp_path)
+    for moment in train(whole):
+        if moment.step == 9:
+            moment.send(change)
+    for moment in train(part):
+        if moment.step == 9:
+            if before:
+                saver.save()
+            moment.send(change)
+            saver.save()
+            break  # killed here
+    saver.close()
+    assert eager(resumed, tmp_path).load()
+    for each in (resumed, calm):
+        for _ in train(each):
+            pass
+    assert same_end(whole, resumed) and not same_end(whole, calm)
 
 
 def test_the_matrix_itself_goes_on_bit_for_bit(tmp_path: Path) -> None:
@@ -238,51 +272,64 @@ def test_where_nothing_was_saved_nothing_is_loaded(tmp_path: Path) -> None:
     assert fresh.population.step == 0 and files(tmp_path) == []
 
 
-def twice_saved(folder: Path) -> Course:
-    """A course saved after its steps 12 and 18."""
-    given = hard()
+@pytest.fixture(scope="module")
+def saves(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a course left that was saved after its steps 12 and 18."""
+    given, folder = hard(), tmp_path_factory.mktemp("saves")
     saver = eager(given, folder)
     for step in (12, 18):
         for _ in train(given, until=step):
             pass
         saver.save()
     saver.close()
+    return folder
+
+
+@pytest.fixture
+def twice_saved(saves: Path, tmp_path: Path) -> Path:
+    """The same, to be damaged."""
+    return shutil.copytree(saves, tmp_path / "saved")
+
+
+@pytest.fixture(scope="module")
+def undisturbed() -> Course:
+    """A course trained to its end."""
+    given = hard()
+    for _ in train(given):
+        pass
     return given
 
 
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=list(DAMAGE))
-def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(damage: Any, tmp_path: Path) -> None:
-    whole, path, lines = hard(), tmp_path / "final.safetensors", []
-    twice_saved(tmp_path)
+def test_a_damaged_newest_checkpoint_gives_way_to_the_one_before(
+    damage: Any, twice_saved: Path, undisturbed: Course
+) -> None:
+    path, lines = twice_saved / "final.safetensors", []
     path.write_bytes(damage(path.read_bytes()))
     resumed = hard()
-    saver = eager(resumed, tmp_path, say=lines.append)
+    saver = eager(resumed, twice_saved, say=lines.append)
     assert saver.load() and resumed.population.step == 12
     line = "The newest checkpoint 'final.safetensors' was damaged; the training goes on from the one before."
-    assert lines == [line] and files(tmp_path) == ["final.safetensors"]  # what is kept next is not the damaged one
+    assert lines == [line] and files(twice_saved) == ["final.safetensors"]  # what is kept next is not the damaged one
     for _ in train(resumed):
         saver.offer()
     saver.close()
-    for _ in train(whole):
-        pass
-    assert same_end(whole, resumed)
+    assert same_end(undisturbed, resumed)
 
 
-def test_killed_between_two_renamings_nothing_is_lost_and_nothing_said(tmp_path: Path) -> None:
-    twice_saved(tmp_path)
-    (tmp_path / "final.safetensors").unlink()
+def test_killed_between_two_renamings_nothing_is_lost_and_nothing_said(twice_saved: Path) -> None:
+    (twice_saved / "final.safetensors").unlink()
     lines: list[str] = []
     resumed = hard()
-    assert eager(resumed, tmp_path, say=lines.append).load()
-    assert resumed.population.step == 12 and lines == [] and files(tmp_path) == ["final.safetensors"]
+    assert eager(resumed, twice_saved, say=lines.append).load()
+    assert resumed.population.step == 12 and lines == [] and files(twice_saved) == ["final.safetensors"]
 
 
-def test_when_both_checkpoints_are_damaged_the_user_is_told_so(tmp_path: Path) -> None:
-    twice_saved(tmp_path)
-    for path in tmp_path.iterdir():
+def test_when_both_checkpoints_are_damaged_the_user_is_told_so(twice_saved: Path) -> None:
+    for path in twice_saved.iterdir():
         path.write_bytes(b"")
     with pytest.raises(RunError, match=r"^The checkpoint 'final.previous.safetensors' is damaged or of another run; "):
-        eager(hard(), tmp_path).load()
+        eager(hard(), twice_saved).load()
 
 
 def instead_of_writing(monkeypatch: pytest.MonkeyPatch, act: Callable[[], None]) -> None:

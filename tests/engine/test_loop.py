@@ -278,6 +278,22 @@ def test_an_edited_rate_is_used_from_the_next_step_on_by_its_members_alone() -> 
     assert [rate == 0 for rate in rates[3]] == [True, False, True]
 
 
+def test_a_change_is_made_at_once_and_the_moment_stays_what_it_was() -> None:
+    given = course(k=3)
+    moment = next(train(given, wants_layers=lambda step: True))
+    assert moment.layers is not None
+    seen = [moment.members, moment.loss, moment.learning_rate, moment.active, moment.layers[0].weight]
+    kept = [values.clone() for values in seen]
+    moment.send(Edit([2], "learning_rate", 0.0))
+    moment.send(Copy(source=0, target=2))
+    moment.send(Stop([1]))
+    assert given.population.members.tolist() == [0, 2] and given.outcomes[1].kind == "interrupted"
+    assert given.population.columns["learning_rate"][1] == 0 and given.population.theta[0].equal(
+        given.population.theta[1]
+    )
+    assert all(one.equal(other) for one, other in zip(seen, kept, strict=True))
+
+
 def test_an_edit_finds_its_member_also_after_others_have_left() -> None:
     given = course(k=4)
     for moment in train(given, until=5):

@@ -1,19 +1,25 @@
 """The conformance suite over members' independence, on every entry of the registries; and the suite on faults."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor
 
 from trainwell.base.layout import Layout
-from trainwell.ingredients import OPTIMIZERS, Optimizer
+from trainwell.ingredients import OPTIMIZERS, REGULARISERS, Optimizer
 from trainwell.ingredients.optimizers import Columns, State
+from trainwell.plan import NAMED
 from trainwell.testing.members import (
+    ALIKE,
+    FEW,
     LAWS,
+    SHORT,
     Case,
     alone_as_in_company,
     cases,
+    crossed,
+    live,
     order_does_not_matter,
     others_do_not_matter,
 )
@@ -28,9 +34,27 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.mark.parametrize("case", cases(), ids=str)
-@pytest.mark.parametrize("law", LAWS.values(), ids=list(LAWS))
-def test_the_law_holds(law: Callable[[Case], None], case: Case) -> None:
-    law(case)
+def test_no_ingredient_lets_members_feel_each_other(case: Case) -> None:
+    others_do_not_matter(case)
+
+
+@pytest.mark.parametrize("case", crossed(), ids=str)
+@pytest.mark.parametrize("law", LAWS)
+def test_the_law_holds_for_ingredients_of_all_families_together(law: str, case: Case) -> None:
+    LAWS[law](case)
+
+
+def test_every_ingredient_is_in_a_case_and_its_members_live_lives_of_their_own() -> None:
+    for made in (cases(), crossed()):
+        found = {(path, case.edits[path]) for case in made for path in case.edits.keys() & NAMED.keys()}
+        assert {
+            (path, name) for path, registry in NAMED.items() for name in registry if name not in ALIKE.get(path, ())
+        } <= found
+        assert set(REGULARISERS) <= {name for case in made for name in case.regularisers}
+    for case in crossed():
+        losses = live(case.course(range(FEW)), until=SHORT).losses[:SHORT]
+        assert losses.isfinite().all() and (losses[0] != losses[-1]).all(), case
+        assert len(losses[-1].unique()) == FEW, case
 
 
 def test_the_laws_hold_on_several_threads() -> None:
@@ -67,5 +91,5 @@ class Forgetful:
 def test_the_suite_finds_state_outside_the_checkpoint(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(OPTIMIZERS._entries, "forgetful", Optimizer(Forgetful()))
     case = next(case for case in cases() if case.name == "optimizer forgetful")
-    with pytest.raises(AssertionError, match="optimizer forgetful: killed at step .* and resumed"):
+    with pytest.raises(AssertionError, match="optimizer forgetful: killed at steps .* and resumed"):
         LAWS["a-stop-loses-nothing"](case)

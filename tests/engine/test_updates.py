@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from trainwell.base import InputError, PlanError
-from trainwell.engine import updates
-from trainwell.engine.updates import COMPILE_SECONDS, MARGIN, SAVED_SECONDS, compiled, has_compiler, pays, updater
+from trainwell.engine import compiling, updates
+from trainwell.engine.compiling import MARGIN, has_compiler
+from trainwell.engine.updates import COMPILE_SECONDS, SAVED_SECONDS, compiled, pays, updater
 from trainwell.ingredients.optimizers import OPTIMIZERS
 from trainwell.testing.optimizers import FEW, LAYOUT, descent, winds
 
@@ -22,14 +23,13 @@ SMALL = {"elements": 1000, "steps": 1000}
 @pytest.fixture(autouse=True)
 def sizes_decide(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRAINWELL_COMPILE", raising=False)
-    monkeypatch.setattr(updates, "has_compiler", lambda: True)
+    monkeypatch.setattr(compiling, "has_compiler", lambda: True)
 
 
 def test_compiling_pays_from_where_the_time_saved_is_thrice_the_time_it_takes() -> None:
     enough = MARGIN * COMPILE_SECONDS / SAVED_SECONDS
-    assert pays(1000, int(enough / 1000) + 1, compiler=True)
-    assert not pays(1000, int(enough / 1000) - 1, compiler=True)
-    assert not pays(10**9, 10**9, compiler=False)
+    assert pays(1000, int(enough / 1000) + 1)
+    assert not pays(1000, int(enough / 1000) - 1)
     assert doctest.testmod(updates, extraglobs={"updater": None}).failed == 0
 
 
@@ -46,7 +46,7 @@ def test_a_large_training_is_compiled_once_a_rule_where_elements_do_not_look_at_
 
 
 def test_without_a_compiler_all_is_updated_as_written(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(updates, "has_compiler", lambda: False)
+    monkeypatch.setattr(compiling, "has_compiler", lambda: False)
     assert updater("adamw", **LARGE) is OPTIMIZERS["adamw"].update
 
 

@@ -23,8 +23,8 @@ from trainwell.ingredients.regularisers import (
     l1,
     l2,
     max_norm,
-    mix,
     mixed_loss,
+    mixup,
     penalty,
     swa_start,
 )
@@ -319,7 +319,7 @@ def test_mixup_is_the_papers_loop(shared: bool) -> None:
     share, B = torch.tensor([1.0, 0.3, 0.8], dtype=torch.float64), 5
     x = torch.randn(1 if shared else 3, 4, B, dtype=torch.float64)
     order = torch.stack([torch.randperm(B) for _ in range(1 if shared else 3)])
-    mixed = mix(x, order, share.reshape(3, 1, 1))
+    mixed = mixup(x, share.unsqueeze(1), order)
     for k in range(3):
         mine, mates = x[k % len(x)], order[k % len(order)]
         for b in range(B):
@@ -344,7 +344,7 @@ def test_the_mixed_loss_is_the_loss_of_mixed_targets() -> None:
 def test_without_mixup_another_samples_nan_does_not_reach_mine() -> None:
     x = torch.randn(1, 4, 2, dtype=torch.float64)
     x[0, :, 1] = float("nan")
-    mixed = mix(x, torch.tensor([[1, 0]]), column(1.0, 0.5).unsqueeze(2))
+    mixed = mixup(x, column(1.0, 0.5), torch.tensor([[1, 0]]))
     assert torch.equal(mixed[0, :, 0], x[0, :, 0]) and mixed[1].isnan().all()
     losses = mixed_loss(column(2.0, 2.0), column(inf, inf), column(1.0, 0.5))
     assert losses.flatten().tolist() == [2.0, inf]

@@ -145,7 +145,7 @@ def test_the_third_change_of_momentum_is_the_expansion_of_the_document() -> None
     assert row("momentum", "change 3") == pytest.approx([0.081, 0.18, 0.3, 0.561], abs=1e-15)
 
 
-@pytest.mark.covers("V7", "A1")
+@pytest.mark.covers("V7", "A1", "D1", "D2")
 def test_a_saturated_neuron_hands_on_the_gradient_that_the_document_rounds_to_0() -> None:
     σ = [1 / (1 + math.exp(-10)), 1 / (1 + math.exp(10)), 0.5]
     assert row("saturated-neuron", "σ(z)") == pytest.approx(σ, rel=1e-12)

@@ -3,8 +3,9 @@
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from trainwell.base import PlanError
 from trainwell.data import Facts, Task
-from trainwell.plan import Plan, complete
+from trainwell.plan import Plan, complete, complete_for_module
 
 TASKS: list[Task] = ["binary", "multiclass", "multilabel", "regression"]
 
@@ -70,3 +71,15 @@ def test_what_the_user_chose_stays_even_where_it_is_the_standard_value() -> None
 def test_auto_said_by_the_user_is_still_decided_by_the_data() -> None:
     plan = complete(Plan().edited({"task": "auto", "loss.name": "auto"}, by="user", why="x"), facts("binary"), 900, 3)
     assert (plan.task, plan.loss.name) == ("binary", "binary_cross_entropy")
+
+
+def test_the_plan_of_a_module_leaves_structure_and_preparation_alone() -> None:
+    loss, given = ("cross_entropy", "two outputs"), {"regularisation.dropout": (0.2, "the module's own rate")}
+    plan = complete_for_module(Plan(), facts("binary"), 1000, loss=loss, given=given)
+    assert (plan.task, plan.loss.name, plan.regularisation.dropout) == ("binary", "cross_entropy", 0.2)
+    assert plan.origin("regularisation.dropout").why == "the module's own rate"
+    assert plan.network == Plan().network and plan.data.folds == 0 and plan.training.batch_size == 32
+    for path, value in {"network.depth": 3, "initialiser.name": "he_normal", "data.bins": 9}.items():
+        with pytest.raises(PlanError, match=f"{path} = {value} has no use: "):
+            given_plan = Plan().edited({path: value}, by="user", why="test")
+            complete_for_module(given_plan, facts(), 1000, loss=loss, given={})

@@ -1,11 +1,10 @@
 """The main job, end to end, on small tables."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
+from dataclasses import replace
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,13 @@ import pytest
 import torch
 from polars.testing import assert_frame_equal
 
+from benchmarks.resume import SERVER
 from tests.recipe.tables import moons, waves
 from trainwell.base import RunError
 from trainwell.data import read_table
 from trainwell.plan import Plan
-from trainwell.recipe import Progress, Request, Run, load_run, resume_run, run_recipe
+from trainwell.recipe import Progress, Request, Run, load_run, resume_run, run_recipe, setup
+from trainwell.recipe.stages import final, searching
 
 STAGES = [
     "data",
@@ -209,84 +210,105 @@ def test_labels_that_cannot_be_learnt_by_heart_are_found(tmp_path: Path) -> None
     assert overfit["evidence"]["samples"] == 2  # only two different inputs
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-from trainwell.recipe import Request, run_recipe
-run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=0, out=Path(sys.argv[2]), settings={
-    "training.epochs": "30", "ensemble.members": "3", "data.folds": "0", "network.norm": "batch",
-    "regularisation.dropout": "0.2", "training.batch_size": "16", "network.width": "64", "training.patience": "60"}))
-"""
+KILLED = {
+    "training.epochs": "20",
+    "ensemble.members": "3",
+    "data.folds": "0",
+    "network.norm": "batch",
+    "regularisation.dropout": "0.2",
+    "training.batch_size": "16",
+    "network.width": "64",
+    "training.patience": "60",
+}
 
 
-def start(table: Path, out: Path, script: str = SCRIPT) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        [sys.executable, "-c", script, str(table), str(out)], env={**os.environ, "TRAINWELL_SAVE_EVERY": "0.1"}
-    )
+def go_on(table: str, out: Path) -> None:
+    """The run, or its continuation, as a process of its own does it; on one thread, as the tests."""
+    torch.set_num_threads(1)
+    final.SAVE_EVERY = searching.SAVE_EVERY = 0.1
+    if out.exists():
+        resume_run(out)
+    else:
+        run_recipe(Request(table, ("label",), budget=600.0, trials=8, out=out, settings=KILLED))
 
 
-def wait_for(path: Path, process: subprocess.Popen[bytes]) -> None:
-    for _ in range(1200):
-        if path.exists() or process.poll() is not None:
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{path.name} did not appear")
+def kill_at(path: Path, process: BaseProcess) -> None:
+    """Kill a process once a file is there."""
+    while not path.exists() and process.exitcode is None:
+        time.sleep(0.01)
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
-def test_a_killed_run_resumes_bit_identically(tmp_path: Path) -> None:
+def same_end(one: Run, other: Run) -> None:
+    """Both runs came to the same, bit for bit and byte for byte, but for their times."""
+    assert one.ensemble is not None and other.ensemble is not None
+    assert torch.equal(one.ensemble.theta, other.ensemble.theta)
+    assert torch.equal(one.ensemble.statistics, other.ensemble.statistics)
+    assert_frame_equal(one.record.frame(), other.record.frame(), check_row_order=False)
+    assert_frame_equal(one.trials, other.trials)
+    assert (one.path / "plan.yaml").read_bytes() == (other.path / "plan.yaml").read_bytes()
+    for mine, yours in zip(one.result["stages"], other.result["stages"], strict=True):
+        timed = mine["evidence"].keys() & {"seconds"}
+        assert mine == {**yours, "evidence": yours["evidence"] | {key: mine["evidence"][key] for key in timed}}
+
+
+def test_a_run_killed_in_its_search_and_again_in_its_final_training_ends_bit_identically(tmp_path: Path) -> None:
     table = tmp_path / "moons.csv"
-    moons(800).write_csv(table)
-    assert start(table, tmp_path / "whole").wait() == 0
-    process = start(table, tmp_path / "killed")
-    wait_for(tmp_path / "killed" / "checkpoints" / "final.safetensors", process)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    moons(500).write_csv(table)
+    whole = run_recipe(Request(str(table), ("label",), budget=600.0, trials=8, out=tmp_path / "whole", settings=KILLED))
+    for name in ("search-1", "final"):
+        process = SERVER.Process(target=go_on, args=(str(table), tmp_path / "killed"))
+        process.start()
+        kill_at(tmp_path / "killed" / "checkpoints" / f"{name}.safetensors", process)
     assert not (tmp_path / "killed" / "model" / "weights.safetensors").exists()
-    resumed, whole = resume_run(tmp_path / "killed"), load_run(tmp_path / "whole")
-    assert resumed.ensemble is not None and whole.ensemble is not None
-    assert torch.equal(resumed.ensemble.theta, whole.ensemble.theta)
-    assert torch.equal(resumed.ensemble.statistics, whole.ensemble.statistics)
-    assert_frame_equal(resumed.record.frame(), whole.record.frame(), check_row_order=False)
-    assert resumed.result["test"] == whole.result["test"]
+    same_end(resume_run(tmp_path / "killed"), whole)
+
+
+class Killed(BaseException):
+    """As if the process had ended here."""
+
+
+def test_a_run_stopped_in_every_stage_in_turn_says_and_does_what_an_undisturbed_one_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dies(progress: Progress) -> None:
+        if progress.stage == stage:
+            raise Killed
+
+    monkeypatch.setattr(setup, "CELLS_A_SECOND", 20)  # so that not all rows fit into the budget
+    frame = moons(500).with_columns(
+        pl.when(pl.int_range(pl.len()) % 9 == 0).then(None).otherwise(pl.col("label")).alias("label")
+    )
+    request = Request(frame, ("label",), settings=SMALL, budget=60.0, out=tmp_path / "whole")
+    whole = run_recipe(request)
+    for stage in (stage for stage in STAGES if stage != "test"):  # which shows no progress
+        with pytest.raises(Killed):
+            if stage == STAGES[0]:
+                run_recipe(replace(request, out=tmp_path / "stopped"), dies)
+            else:
+                resume_run(tmp_path / "stopped", dies)
+    same_end(resume_run(tmp_path / "stopped"), whole)
+    notes = whole.result["stages"][0]["evidence"]["notes"]
+    assert "rows without a target left out" in " ".join(notes) and "200 of 500 rows were left out" in " ".join(notes)
 
 
 def test_ctrl_c_ends_with_the_best_so_far_and_can_be_continued(tmp_path: Path) -> None:
-    table = tmp_path / "moons.csv"
-    moons(800).write_csv(table)
-    process = start(table, tmp_path / "run")
-    wait_for(tmp_path / "run" / "checkpoints" / "final.safetensors", process)
-    process.send_signal(signal.SIGINT)
-    assert process.wait() == 0
-    run = load_run(tmp_path / "run")
+    def interrupt(progress: Progress) -> None:
+        if progress.stage == "final" and progress.fraction > 0.2 and not sent:
+            sent.append(progress)
+            signal.raise_signal(signal.SIGINT)
+
+    sent: list[Progress] = []
+    request = Request(moons(500), ("label",), trials=0, budget=600.0, out=tmp_path / "run", settings=KILLED)
+    run = run_recipe(request, interrupt)
     assert run.result["interrupted"] and run.ensemble is not None and run.result["test"]["accuracy"] > 0.6
     assert "interrupted by the user" in run.result["stages"][7]["evidence"]["outcomes"][0]
     finished = resume_run(tmp_path / "run")
     assert not finished.result["interrupted"]
     assert resume_run(tmp_path / "run").result == finished.result
-
-
-SEARCH = """
-import sys
-from pathlib import Path
-from trainwell.recipe import Request, run_recipe
-run_recipe(Request(sys.argv[1], ("label",), budget=600.0, trials=18, out=Path(sys.argv[2]), settings={
-    "training.epochs": "30", "ensemble.members": "2", "data.folds": "0", "training.batch_size": "16",
-    "network.width": "32"}))
-"""
-
-
-def test_a_run_killed_during_its_search_goes_on_in_it(tmp_path: Path) -> None:
-    table = tmp_path / "moons.csv"
-    moons(800).write_csv(table)
-    assert start(table, tmp_path / "whole", SEARCH).wait() == 0
-    process = start(table, tmp_path / "killed", SEARCH)
-    wait_for(tmp_path / "killed" / "checkpoints" / "search-1.safetensors", process)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
-    resumed, whole = resume_run(tmp_path / "killed"), load_run(tmp_path / "whole")
-    assert_frame_equal(resumed.trials, whole.trials)
-    assert resumed.ensemble is not None and whole.ensemble is not None
-    assert torch.equal(resumed.ensemble.theta, whole.ensemble.theta)
+    same_end(finished, run_recipe(replace(request, out=tmp_path / "whole")))
 
 
 def test_networks_that_diverge_are_a_result_with_findings(tmp_path: Path) -> None:

@@ -1,12 +1,15 @@
 import math
 
 import numpy as np
+import pytest
 
 from tests.report.synthetic import EPOCHS, healthy, overfitting, plan, record, result
 from trainwell.diagnosis import Finding
 from trainwell.engine.record import Record
 from trainwell.report.fit import Fit, courses, judge_fit
 from trainwell.report.records import Records
+
+pytestmark = pytest.mark.covers("H7")
 
 
 def judged(vitals: Record, findings: tuple[Finding, ...] = ()) -> Fit:

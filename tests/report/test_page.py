@@ -11,6 +11,7 @@ import pytest
 
 from tests.report.synthetic import complete_run, healthy, overfitting, result, stopped_after, trials, write_run
 from trainwell.base import RunError
+from trainwell.plan import Plan, paths
 from trainwell.report import write_report
 from trainwell.report.page import prose, render, tell
 from trainwell.report.records import Records, read_records
@@ -270,6 +271,24 @@ def test_the_plan_is_told_with_who_chose_and_why(tmp_path: Path) -> None:
     _, page = page_of(complete_run(tmp_path / "demo"))
     assert "1 by you, 1 from the data, 1 by the search and 1 by a remedy" in page.text
     assert "optimizer.learning_rate 0.004 search best validation of the search" in page.text
+
+
+def test_values_of_the_plan_without_effect_are_folded_away(tmp_path: Path) -> None:
+    run = complete_run(tmp_path / "demo")
+    plan = Plan.from_yaml(run / "plan.yaml").edited({"optimizer.name": "momentum"}, by="user", why="--set")
+    plan = plan.edited({"optimizer.momentum": 0.9}, by="default", why="standard of momentum")
+    plan.to_yaml(run / "plan.yaml")
+    html, _ = page_of(run)
+    told = html[html.index('id="plan"') : html.index('id="environment"')]
+    shown, folded = told.split("<details>")
+    assert folded.count("</details>") == 1
+    named = [re.findall(r"<code>([a-z_]+(?:\.[a-z0-9_]+)?)</code>", part) for part in (shown, folded)]
+    visible, hidden = (set(names) & set(paths()) for names in named)
+    assert visible | hidden == set(paths()) and not visible & hidden
+    assert {"optimizer.name", "optimizer.momentum", "network.depth", "training.batch_size", "seed"} <= visible
+    assert {"optimizer.beta2", "optimizer.rho", "regularisation.clip_norm", "regularisation.l1"} <= hidden
+    assert {"data.columns", "loss.class_weights", "schedule.half_cycle", "initialiser.std"} <= hidden
+    assert [path for path in visible if plan.get(path) is None] == []
 
 
 def test_prose_marks_names_and_escapes_everything() -> None:

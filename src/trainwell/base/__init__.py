@@ -23,7 +23,7 @@ from trainwell.base.errors import (
     TrainwellError as TrainwellError,
     did_you_mean as did_you_mean,
 )
-from trainwell.base.hyper import Hyper as Hyper
+from trainwell.base.hyper import Between as Between, Hyper as Hyper, OneOf as OneOf, Search as Search
 from trainwell.base.outcomes import Outcome as Outcome
 from trainwell.base.registry import Registry as Registry
 from trainwell.base.streams import Seeds as Seeds, stream_seed as stream_seed

@@ -1,6 +1,69 @@
-"""Hyperparameters that an ingredient brings along: their range and meaning, written once in the family's file."""
+"""Hyperparameters that an ingredient brings along: range, meaning, what a search draws, once in the family's file."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Between:
+    """What a search draws from: the numbers from `low` to `high`, evenly, or with `log` evenly in their logarithm.
+
+    With `share` only that share of the draws has such a number, the others have the value `otherwise`.
+
+    >>> str(Between(0.01, 0.1, log=True, share=0.3))
+    '0.01 to 0.1 on a logarithmic scale, or else 0'
+    """
+
+    low: float
+    high: float
+    log: bool = False
+    share: float = 1.0
+    otherwise: float = 0.0
+
+    @property
+    def extremes(self) -> tuple[float, ...]:
+        """The outermost values that may be drawn."""
+        return (self.low, self.high) if self.share == 1 else (self.low, self.high, self.otherwise)
+
+    def draw(self, rng: np.random.Generator) -> float:
+        """A value at random."""
+        if self.share < 1 and rng.random() >= self.share:
+            return self.otherwise
+        if self.log:
+            return float(np.exp(rng.uniform(np.log(self.low), np.log(self.high))))
+        return float(rng.uniform(self.low, self.high))
+
+    def __str__(self) -> str:
+        scale, rest = " on a logarithmic scale" * self.log, f", or else {self.otherwise:g}" * (self.share < 1)
+        return f"{self.low:g} to {self.high:g}{scale}{rest}"
+
+
+class OneOf:
+    """What a search draws from: these values, equally likely; one given twice is twice as likely.
+
+    >>> str(OneOf(1, 1, 2))
+    '1, 2'
+    """
+
+    def __init__(self, *values: Any) -> None:
+        self.values = values
+
+    @property
+    def extremes(self) -> tuple[Any, ...]:
+        """The values that may be drawn, the outermost among them."""
+        return self.values
+
+    def draw(self, rng: np.random.Generator) -> Any:
+        """A value at random."""
+        return self.values[int(rng.integers(len(self.values)))]
+
+    def __str__(self) -> str:
+        return ", ".join(dict.fromkeys(str(value) for value in self.values))
+
+
+Search = Between | OneOf
 
 
 @dataclass(frozen=True)
@@ -12,6 +75,8 @@ class Hyper:
         least, above, most, below: the range: ≥, >, ≤, <.
         whole: only whole numbers.
         structural: it decides shapes, so that members of one population share it; else each member has its own.
+        search: what is drawn for it; None: it is not searched. searched_by: the members it is searched for, where not
+            for all that have it.
     """
 
     doc: str
@@ -21,6 +86,11 @@ class Hyper:
     below: float | None = None
     whole: bool = False
     structural: bool = False
+    search: Search | None = None
+    searched_by: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert all(self.allows(value) for value in self.search.extremes) if self.search else True, self.doc
 
     @property
     def range(self) -> str:

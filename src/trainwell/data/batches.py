@@ -52,6 +52,12 @@ class Samples:
         y = None if self.y is None else self.y[groups]
         return replace(self, x=self.x[groups], categories=self.categories[groups], y=y)
 
+    def of_rows(self, rows: slice) -> "Samples":
+        """A batch (K or 1, …) for these members alone."""
+        parts = {"x": self.x, "categories": self.categories, "y": self.y}
+        own = {name: part for name, part in parts.items() if part is not None and len(part) > 1}
+        return replace(self, **{name: part[rows] for name, part in own.items()})
+
 
 class Feed:
     """The training and validation rows of each data group.

@@ -48,8 +48,8 @@ def profile(
         class_counts=found.counts,
         target_stats=found.stats,
         notes=(
-            *_notes_on_rows(kept.rows, dropped, duplicates),
-            *_notes_on_classes(found),
+            *notes_on_rows(kept.rows, dropped, duplicates),
+            *notes_on_classes(found),
             *_notes_on_columns(features),
             *(f"{why}. Is it known at the time of predicting? If not, leave it out." for _, why in leaks),
         ),
@@ -65,7 +65,8 @@ def _check_usable(features: Sequence[ColumnFacts], source: str) -> None:
         raise DataError(f"No usable feature is left in '{source}' ({reasons}). Add columns, or name their kinds.")
 
 
-def _notes_on_rows(rows: int, dropped: int, duplicates: int) -> list[str]:
+def notes_on_rows(rows: int, dropped: int, duplicates: int) -> list[str]:
+    """Sentences on how many rows there are."""
     notes = []
     if dropped:
         notes.append(f"{dropped:,} row{'s' * (dropped != 1)} without a target left out.")
@@ -79,7 +80,8 @@ def _notes_on_rows(rows: int, dropped: int, duplicates: int) -> list[str]:
     return notes
 
 
-def _notes_on_classes(found: TargetFacts) -> list[str]:
+def notes_on_classes(found: TargetFacts) -> list[str]:
+    """A sentence on uneven classes."""
     if found.task == "regression" or max(found.counts) <= IMBALANCE * min(found.counts):
         return []
     rare = min(range(len(found.counts)), key=lambda i: found.counts[i])

@@ -11,9 +11,10 @@ from trainwell.engine.checkpoint import (
 )
 from trainwell.engine.columns import COLUMNS as COLUMNS, STRUCTURE as STRUCTURE, structure as structure
 from trainwell.engine.course import Best as Best, Course as Course
-from trainwell.engine.ensemble import Ensemble as Ensemble
+from trainwell.engine.ensemble import Ensemble as Ensemble, Networks as Networks
 from trainwell.engine.evaluate import judge as judge, metric as metric, outputs as outputs, predictions as predictions
 from trainwell.engine.loop import train as train
+from trainwell.engine.module_ensemble import ModuleEnsemble as ModuleEnsemble, ensemble_of as ensemble_of
 from trainwell.engine.moment import (
     Change as Change,
     Copy as Copy,

@@ -23,6 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from trainwell.base import Outcome, RunError
+from trainwell.base.files import previous, replace_file
 from trainwell.engine.course import Course
 
 SHARE = 0.015  # of the time for checkpoints; one slower than foreseen then still leaves it below 2 %
@@ -79,7 +80,7 @@ class Saver:
         self._least, self._share = least, share
         sizes = [t.nbytes for course in self._courses.values() for t in course.tensors().values()]
         self._cost, self._ended = sum(sizes) / BYTES_A_SECOND, time.monotonic()
-        self._saved: dict[Path, tuple[int, list[Outcome]]] = {}
+        self._saved: dict[Path, tuple[int, int, list[Outcome]]] = {}
         self._copies: dict[Path, Tensors] = {path: {} for path in self._courses}
         self._thread: threading.Thread | None = None
         self._error: Exception | None = None
@@ -119,7 +120,7 @@ class Saver:
         return time.monotonic() - self._ended >= max(self._least, self._cost / self._share)
 
     def offer(self) -> bool:
-        """Save if it is time; call it after every step. Gives whether it did.
+        """Save if it is time; call it after every step, and after what is sent at it. Gives whether it did.
 
         Raises:
             RunError: the checkpoint before could not be written.
@@ -189,31 +190,8 @@ class Saver:
             raise error
 
 
-def previous(path: Path) -> Path:
-    """Where the checkpoint before the newest is.
-
-    >>> previous(Path("final.safetensors")).name
-    'final.previous.safetensors'
-    """
-    return path.with_name(f"{path.stem}.previous{path.suffix}")
-
-
-def replace_file(path: Path, write: Callable[[Path], object], *, keep: bool = False) -> None:
-    """Let `write` fill a new file, and put it in the place of the old one once it is on disk as a whole.
-
-    With `keep` the old one becomes the previous one.
-    """
-    unfinished = path.with_suffix(".partial")
-    write(unfinished)
-    _sync(unfinished)
-    if keep and path.exists():
-        os.replace(path, previous(path))
-    os.replace(unfinished, path)
-    _sync(path.parent)
-
-
-def _reached(course: Course) -> tuple[int, list[Outcome]]:
-    return course.population.step, list(course.outcomes)
+def _reached(course: Course) -> tuple[int, int, list[Outcome]]:
+    return course.population.step, course.changes, list(course.outcomes)
 
 
 def _copied(course: Course, into: Tensors) -> Tensors:
@@ -237,17 +215,6 @@ def _metadata(course: Course, notes: Mapping[str, Any]) -> Metadata:
 def _write(tensors: Tensors, metadata: Metadata, path: Path, *, keep: bool = False) -> None:
     metadata = {**metadata, "checksum": _checksum(tensors)}
     replace_file(path, lambda unfinished: save_file(tensors, unfinished, metadata), keep=keep)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on disk."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows opens no folders, and needs no such call
-    handle = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _checksum(tensors: Tensors) -> str:

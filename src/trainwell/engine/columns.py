@@ -56,7 +56,7 @@ def structure(plan: Plan) -> tuple[object, ...]:
 
 def _decides(plan: Plan, path: str) -> object:
     """A value that decides the structure; None for a hyperparameter that the chosen ingredient does not have."""
-    return None if path in hypers() and plan.standard(path) is None else plan.effective(path)
+    return plan.effective(path) if plan.uses(path) else None
 
 
 def one_structure(plans: Sequence[Plan]) -> Plan:
@@ -103,7 +103,7 @@ def _value(plan: Plan, path: str) -> float | None:
     if section == "regularisation":
         value = plan.get(path)
         return REGULARISERS[name].off if value is None else value
-    return plan.effective(path) if path in SHARED or plan.standard(path) is not None else None
+    return plan.effective(path) if plan.uses(path) else None
 
 
 def _epsilon_inside(plan: Plan) -> bool:

@@ -71,6 +71,7 @@ class Course:
         population: the rows still training.
         best: best weights and figures, by identity.
         outcomes: how each member ended, by identity.
+        changes: made so far by onlookers.
         probe: (G, ≤ 1024) training rows, evenly spaced, on which the training loss is judged.
     """
 
@@ -107,6 +108,8 @@ class Course:
         self.probe = feed.train[:, :: -(-feed.train.shape[1] // PROBE)]
         self.best = Best.of(self.population)
         self.outcomes: list[Outcome] = [Outcome("running", 0, 0) for _ in plans]
+        self._active: tuple[Tensor, list[Outcome], Tensor] | None = None
+        self.changes = 0
 
     @property
     def groups(self) -> Tensor | None:
@@ -139,15 +142,20 @@ class Course:
     @property
     def active(self) -> Tensor:
         """(K,) which rows still train; False for diverged ones."""
-        kinds = [self.outcomes[member].kind == "running" for member in self.population.members.tolist()]
-        return torch.tensor(kinds, dtype=torch.bool, device=self.population.device)
+        known = self._active
+        if known is None or known[0] is not self.population.members or known[1] != self.outcomes:
+            kinds = [self.outcomes[member].kind == "running" for member in self.population.members.tolist()]
+            rows = torch.tensor(kinds, dtype=torch.bool, device=self.population.device)
+            self._active = known = self.population.members, list(self.outcomes), rows
+        return known[2]
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint needs beside the arguments of the constructor and the outcomes."""
         p = self.population
         state = {f"state.{name}": matrix for name, matrix in p.state.items()}
         columns = {f"column.{name}": column for name, column in p.columns.items()}
-        whole = {"theta": p.theta, "statistics": p.statistics, "members": p.members, "step": torch.tensor([p.step])}
+        counts = {"step": torch.tensor([p.step]), "portion": torch.tensor([p.passes.portions.size])}
+        whole = {"theta": p.theta, "statistics": p.statistics, "members": p.members, **counts}
         return {**whole, **state, **columns, **self.best.tensors()}
 
     def restore(self, tensors: dict[str, Tensor], outcomes: Sequence[Outcome]) -> None:
@@ -158,7 +166,7 @@ class Course:
         tensors = {name: tensor.to(p.device) for name, tensor in tensors.items()}
         p.keep(tensors["members"])
         p.load(tensors["theta"], tensors["statistics"])
-        p.step = int(tensors["step"])
+        p.step, p.passes.portions.size = int(tensors["step"]), int(tensors["portion"])
         for name in p.state:
             p.state[name].copy_(tensors[f"state.{name}"])
         p.columns = {name: tensors[f"column.{name}"].clone() for name in p.columns}

@@ -1,14 +1,18 @@
-"""Trained members together: their averaged prediction, and their files (safetensors and JSON, no pickle)."""
+"""Trained members together: their averaged prediction, and their files (safetensors and JSON, no pickle).
+
+Contract: `Networks`. Dense ones are an `Ensemble`, those of a user's module a `ModuleEnsemble`.
+"""
 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainwell.base import RunError
 from trainwell.data.batches import Samples
@@ -17,6 +21,28 @@ from trainwell.engine.course import Course
 from trainwell.engine.evaluate import LARGEST_SIGNAL, predictions
 from trainwell.ingredients import ACTIVATIONS
 from trainwell.networks import Blueprint, DenseNetwork
+
+
+class Networks(Protocol):
+    """Trained networks whose predictions are averaged (row B10)."""
+
+    def __len__(self) -> int: ...
+
+    def member(self, index: int) -> nn.Module:
+        """One of them as a plain module, in evaluation mode."""
+        ...
+
+    def member_predictions(self, samples: Samples) -> Tensor:
+        """Each one's predictions (M, N, C): probabilities, or numbers."""
+        ...
+
+    def predict(self, samples: Samples) -> Tensor:
+        """The mean of their predictions (N, C) in float64."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Write `weights.safetensors` and `blueprint.json`."""
+        ...
 
 
 @dataclass(frozen=True)

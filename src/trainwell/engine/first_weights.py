@@ -33,9 +33,9 @@ def fill_first(
 ) -> None:
     """Fill θ (K, P) and the statistics (K, S) in place: by the plans' initialisers, or as a user's module begins."""
     if isinstance(structure, ModuleBlueprint):
+        first = {own.init: structure.first(own) for own in dict.fromkeys(seeds)}  # equal ones are built once
         for k, own in enumerate(seeds):
-            first = structure.first(own)
-            theta[k], statistics[k] = (row.to(theta.device, theta.dtype) for row in first)
+            theta[k], statistics[k] = (row.to(theta.device, theta.dtype) for row in first[own.init])
         return
     assert isinstance(structure, Blueprint)
     draw_first_weights(structure.layout.views(theta), structure, plans, seeds)

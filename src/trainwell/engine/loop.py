@@ -7,6 +7,7 @@ One step is one batched forward, one backward, a few element-wise operations on 
 """
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -21,8 +22,8 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
     """Train a course's members until all have ended, or up to step `until`; yields a `Moment` after every update.
 
     Members end by themselves when their loss is not finite, or after `patience` evaluations without improvement. When a
-    moment is yielded its step is complete: best weights are kept, and members that ended have left. So a checkpoint
-    written then continues bit for bit.
+    moment is yielded its step is complete: best weights are kept, and members that ended have left. What is sent back
+    is done at once. So a checkpoint written then, after what is sent, continues bit for bit.
     """
     last = course.total_steps if until is None else min(until, course.total_steps)
     while course.running and course.population.step < last:
@@ -32,8 +33,6 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
             moment.evaluation = _evaluate(course)
             _let_go(course, moment)
         yield moment
-        for change in moment.changes:
-            _apply(course, change)
 
 
 def _step(course: Course, wants_layers: WantsLayers) -> Moment:
@@ -54,6 +53,7 @@ def _step(course: Course, wants_layers: WantsLayers) -> Moment:
         learning_rate=rate.squeeze(1),
         active=course.active,
         layers=None if before is None or gradient is None else _layers(course, before, gradient, signals),
+        send=partial(_apply, course),
     )
 
 
@@ -116,6 +116,7 @@ def _let_go(course: Course, moment: Moment) -> None:
 
 
 def _apply(course: Course, change: Change) -> None:
+    course.changes += 1
     population = course.population
     here = population.members.tolist()
     if isinstance(change, Stop):

@@ -1,4 +1,4 @@
-"""How the C library deals with memory that is freed: kept for the next step, not given back to the system.
+"""Memory: what is freed is kept for the next step, and where it runs out, less is computed at once.
 
 A training step makes tensors of the same sizes again and again. glibc gives blocks of a megabyte back at once, and the
 system hands them out anew a page at a time, zeroed: that took more than half of a step's time (docs/log.md).
@@ -6,9 +6,15 @@ system hands them out anew a page at a time, zeroed: that took more than half of
 
 import ctypes
 import os
+from collections.abc import Callable
 from functools import cache
+from typing import TypeVar
 
-from trainwell.base import InputError
+import torch
+
+from trainwell.base import InputError, RunError
+
+T = TypeVar("T")
 
 SWITCH = "TRAINWELL_KEEP_MEMORY"
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
@@ -35,3 +41,48 @@ def keep_freed_memory() -> bool:
         return all([library.mallopt(what, LARGEST) for what in (MMAP_THRESHOLD, TRIM_THRESHOLD)])
     except (OSError, AttributeError):  # another system, or another C library
         return False
+
+
+class Portions:
+    """Work in portions that fit into memory.
+
+    Attributes:
+        size: of a portion; halved whenever memory runs out, for good.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+
+    def each(self, count: int, work: Callable[[slice], T]) -> list[T]:
+        """What `work` gives for slices of 0 … count−1, in turn; a slice for which memory is too small is split.
+
+        Raises:
+            RunError: it is too small even for one.
+        """
+        results: list[T] = []
+        first = 0
+        while first < count:
+            part = slice(first, min(first + self.size, count))
+            try:
+                results.append(work(part))
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                if part.stop - part.start == 1:
+                    raise RunError(
+                        "Memory is too small to train even one network of this size on one batch; choose a smaller "
+                        "training.batch_size or network.width."
+                    ) from error
+                self.size = (part.stop - part.start + 1) // 2
+            else:
+                first = part.stop
+                continue
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+        return results
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that there is no more memory, on whatever device."""
+    kinds = (MemoryError, torch.OutOfMemoryError)
+    return isinstance(error, kinds) or (isinstance(error, RuntimeError) and "can't allocate memory" in str(error))

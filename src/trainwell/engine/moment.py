@@ -1,7 +1,7 @@
 """What the training loop shows at each step, and what an onlooker may ask of it. Members first in every tensor."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -40,6 +40,10 @@ class Evaluation:
     improved: Tensor
 
 
+def _nobody_listens(change: "Change") -> None:
+    raise NotImplementedError(f"{change} was sent to a loop that takes no changes")
+
+
 @dataclass
 class Moment:
     """One step of a population.
@@ -53,6 +57,8 @@ class Moment:
         active: (K,) False for members that have diverged: their rows stay, but mean nothing.
         evaluation: set at the steps where validation was measured.
         layers: set at the steps that `wants_layers` asked for.
+        send: makes a change in the training, at once; this moment's values stay what they were. What is saved after it
+            has the change.
     """
 
     step: int
@@ -63,11 +69,7 @@ class Moment:
     active: Tensor
     evaluation: Evaluation | None = None
     layers: Sequence[LayerView] | None = None
-    changes: list["Change"] = field(default_factory=list)
-
-    def send(self, change: "Change") -> None:
-        """Ask the loop for a change; it is made before the next step."""
-        self.changes.append(change)
+    send: Callable[["Change"], None] = _nobody_listens
 
 
 @dataclass(frozen=True)

@@ -37,36 +37,46 @@ class NoiseStreams:
         drops, jitters, mixes = (bool((columns[name] > 0).any()) for name in ("dropout", "input_noise", "mixup"))
         self._drops, self._jitters, self._mixes = drops, jitters, mixes
 
-    def at(self, step: int, x: Tensor, inputs: int) -> Noise | None:
-        """The noise of update `step` on a batch with `inputs` signals (K or 1, inputs, B); None when nobody has any."""
+    def at(self, step: int, x: Tensor, inputs: int, rows: slice | None = None) -> Noise | None:
+        """The noise of update `step` on a batch with `inputs` signals (K or 1, inputs, B); None when nobody has any.
+
+        With `rows`, that of these members alone.
+        """
         if not (self._always or self._drops or self._jitters or self._mixes):
             return None
         draws = [torch.Generator().manual_seed(stream_seed(seed, "noise", step)) for seed in self._streams]
         samples = x.shape[self._axis]
 
         def uniform(layer: str, units: int, samples: int) -> Tensor:
-            return self._of_members([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in draws])
+            return self._of_members([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in draws], rows)
 
         jitter = None
         if self._jitters:
             other = [torch.Generator().manual_seed(stream_seed(seed, "inputs", step)) for seed in self._streams]
-            normal = self._of_members([torch.randn(inputs, samples, generator=g, dtype=torch.float32) for g in other])
-            jitter = normal.to(x.dtype), self._columns["input_noise"]
+            normal = self._of_members(
+                [torch.randn(inputs, samples, generator=g, dtype=torch.float32) for g in other], rows
+            )
+            jitter = normal.to(x.dtype), self._column("input_noise", rows)
         return Noise(
             uniform,
-            dropout=self._columns["dropout"] if self._drops else None,
+            dropout=self._column("dropout", rows) if self._drops else None,
             inputs=jitter,
-            mixup=self._mixup(step, samples) if self._mixes else None,
+            mixup=self._mixup(step, samples, rows) if self._mixes else None,
         )
 
-    def _mixup(self, step: int, samples: int) -> tuple[Tensor, Tensor]:
-        draws = [torch.Generator().manual_seed(stream_seed(seed, "mixup", step)) for seed in self._streams]
-        order = self._of_members([torch.randperm(samples, generator=g) for g in draws])
-        α = self._columns["mixup"]
-        shares = beta_shares(α, [stream_seed(seed, "share", step) for seed in self._seeds])
-        return order.expand(len(self._seeds), -1), shares
+    def _column(self, name: str, rows: slice | None) -> Tensor:
+        return self._columns[name] if rows is None else self._columns[name][rows]
 
-    def _of_members(self, drawn: list[Tensor]) -> Tensor:
+    def _mixup(self, step: int, samples: int, rows: slice | None) -> tuple[Tensor, Tensor]:
+        draws = [torch.Generator().manual_seed(stream_seed(seed, "mixup", step)) for seed in self._streams]
+        order = self._of_members([torch.randperm(samples, generator=g) for g in draws], rows)
+        seeds = self._seeds if rows is None else self._seeds[rows]
+        shares = beta_shares(self._column("mixup", rows), [stream_seed(seed, "share", step) for seed in seeds])
+        return order.expand(len(seeds), -1), shares
+
+    def _of_members(self, drawn: list[Tensor], rows: slice | None) -> Tensor:
         """(K or 1, …) from one draw for each stream."""
         stacked = torch.stack(drawn).to(self._device)
-        return stacked if self._stream_of is None else stacked[self._stream_of]
+        if self._stream_of is None:
+            return stacked
+        return stacked[self._stream_of if rows is None else self._stream_of[rows]]

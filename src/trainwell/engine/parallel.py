@@ -168,10 +168,10 @@ class PartNoise:
     def __init__(self, streams: NoiseStreams, part: Callable[[int], Part]) -> None:
         self._streams, self._part = streams, part
 
-    def at(self, step: int, x: Tensor, inputs: int) -> Noise | None:
+    def at(self, step: int, x: Tensor, inputs: int, rows: slice | None = None) -> Noise | None:
         """As `NoiseStreams.at`, for the part x (K or 1, D, b) of a batch."""
         part = self._part(step)
-        noise = self._streams.at(step, x.new_empty(1, 0, part.whole), inputs)
+        noise = self._streams.at(step, x.new_empty(1, 0, part.whole), inputs, rows)
         if noise is None:
             return None
         inputs_of_part = None if noise.inputs is None else (noise.inputs[0][..., part.slice], noise.inputs[1])

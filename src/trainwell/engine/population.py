@@ -5,6 +5,7 @@ shape; hyperparameters are columns (K, 1). A row's values never enter another ro
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,8 +16,10 @@ from trainwell.data.batches import Samples
 from trainwell.engine.columns import columns_of, one_structure, signal_hypers
 from trainwell.engine.first_weights import fill_first
 from trainwell.engine.noise import NoiseStreams
+from trainwell.engine.objective import Given, objective
+from trainwell.engine.passes import Passes, leaves
 from trainwell.engine.updates import updater
-from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, factors, mixed_loss, reduce_on_plateau
+from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, factors, reduce_on_plateau
 from trainwell.networks import Noise, Tap
 from trainwell.networks.members import always_noisy, as_module, samples_first
 from trainwell.networks.structure import Structure
@@ -42,6 +45,7 @@ class Population:
         state: the optimizer's matrices (K, P) and scalars (K, 1), and the running average of θ if a member keeps one.
         columns: hyperparameters by name, (K, 1) each.
         step: updates made.
+        passes: how gradients are computed.
     """
 
     def __init__(
@@ -66,10 +70,11 @@ class Population:
         self.optimizer = OPTIMIZERS[plan.optimizer.name]
         self.columns = columns_of(plans, dtype=dtype, device=device)
         self.class_weights = None if class_weights is None else class_weights.to(device, dtype)
-        self._halves = plan.training.precision == "bfloat16"
         self.step = 0
         size = len(plans) * self.layout.size
-        self._update = updater(plan.optimizer.name, elements=size, steps=updates)
+        self._update = updater(plan.optimizer.name, elements=size, steps=updates, alone=len(plans) == 1)
+        sizes = {"members": len(plans), "updates": updates}
+        self.passes = Passes(blueprint, plan, **sizes, dtype=dtype, device=device)
         self.theta = torch.zeros(len(plans), self.layout.size, dtype=dtype, device=device)
         self.statistics = torch.zeros(len(plans), self.statistics_layout.size, dtype=dtype, device=device)
         fill_first(self.theta, self.statistics, blueprint, plans, seeds)
@@ -97,8 +102,8 @@ class Population:
     def _bind(self) -> None:
         """Make the leaves of autograd views into θ, and their gradients views into G."""
         self.gradient = torch.zeros_like(self.theta)
-        self.weights = {n: v.detach().requires_grad_() for n, v in self.layout.views(self.theta).items()}
-        self._slopes = list(self.layout.views(self.gradient).values())
+        self.weights = leaves(self.layout.views(self.theta))
+        self.passes.bind(self.theta, self.gradient, self.statistics)
         self.running = self.statistics_layout.views(self.statistics)
         self._factors: tuple[tuple[int, int, int], Tensor] | None = None
         b = self.blueprint
@@ -110,28 +115,16 @@ class Population:
             for stage in ("gradient", "weights", "average")
         }
 
-    def forward(
-        self,
-        batch: Samples,
-        *,
-        training: bool = False,
-        noise: Noise | None = None,
-        tap: Tap | None = None,
-        shown: tuple[Tensor, Tensor] | None = None,
-    ) -> Tensor:
-        """Outputs (K, C, B); with `training`, batch statistics; of the weights and statistics `shown` if given."""
+    def forward(self, batch: Samples, *, training: bool = False, shown: tuple[Tensor, Tensor] | None = None) -> Tensor:
+        """Outputs (K, C, B) without noise, by running statistics; of `shown` weights and statistics if given.
+
+        With `training`, by the statistics of the batch, which go into the running ones.
+        """
         weights, running = self.weights, self.running
         if shown is not None:
             weights, running = self.layout.views(shown[0]), self.statistics_layout.views(shown[1])
         return self.blueprint.forward(
-            weights,
-            running,
-            batch.x,
-            batch.categories,
-            hypers=self.columns,
-            training=training,
-            noise=noise,
-            tap=tap,
+            weights, running, batch.x, batch.categories, hypers=self.columns, training=training
         )
 
     def losses(self, z: Tensor, y: Tensor, *, smooth: bool) -> Tensor:
@@ -141,26 +134,26 @@ class Population:
         off = {"label_smoothing": torch.zeros_like(self.columns["learning_rate"])}
         return self.loss.function(z, y, {**self.columns, **off}, None)
 
-    def objective(self, batch: Samples, *, tap: Tap | None = None) -> Tensor:
-        """What each member minimises in the present step (K,): its own mean loss under its own noise."""
-        assert batch.y is not None
-        noise = self._noise.at(self.step, batch.x, self.blueprint.fan_ins[0])
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._halves):
-            z = self.forward(batch, training=True, noise=noise, tap=tap).to(self.theta.dtype)
-        losses = self.losses(z, batch.y, smooth=True)
-        if noise is not None and noise.mixup is not None:
-            order, share = noise.mixup
-            y = batch.y.expand(len(order), *batch.y.shape[1:])
-            index = order if y.dim() == 2 else order.unsqueeze(1).expand(-1, y.shape[1], -1)
-            losses = mixed_loss(losses, self.losses(z, y.gather(-1, index), smooth=True), share)
-        return self.loss.total(losses)
+    def _given(self, batch: Samples) -> Given:
+        return Given(batch, None, self.columns, self.class_weights, self.passes.autocast)
+
+    def _noise_of(self, batch: Samples, rows: slice | None) -> Noise | None:
+        return self._noise.at(self.step, batch.x, self.blueprint.fan_ins[0], rows)
+
+    def objective(self, batch: Samples) -> Tensor:
+        """What each member minimises in the present step (K,), as a function of its weights."""
+        given = replace(self._given(batch), noise=self._noise_of(batch, None))
+        return objective(self.blueprint, self.loss, given, self.weights, self.running)
 
     def backward(self, batch: Samples, *, tap: Tap | None = None) -> Tensor:
-        """Fill G with each member's gradient of its objective; give these losses (K,)."""
-        loss = self.objective(batch, tap=tap)
-        for slope, g in zip(self._slopes, torch.autograd.grad(loss.sum(), list(self.weights.values())), strict=True):
-            slope.copy_(g)
-        return loss.detach()
+        """Fill G with each member's gradient of its objective; give these losses (K,).
+
+        Its objective is its own mean loss on the batch (G = 1 or K, …), under its own noise of the present step.
+
+        Raises:
+            RunError: memory is too small even for one member.
+        """
+        return self.passes.fill(self._given(batch), lambda rows: self._noise_of(batch, rows), tap=tap)
 
     @torch.no_grad()
     def update(self, rate: Tensor, total: int = 1) -> None:

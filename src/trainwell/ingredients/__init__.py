@@ -49,8 +49,8 @@ from trainwell.ingredients.regularisers import (
     beta_shares as beta_shares,
     dropout as dropout,
     input_noise as input_noise,
-    mix as mix,
     mixed_loss as mixed_loss,
+    mixup as mixup,
     penalty as penalty,
 )
 from trainwell.ingredients.schedules import (

@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from trainwell.base import Hyper, InputError, PlanError, Registry, did_you_mean
+from trainwell.base import Between, Hyper, InputError, PlanError, Registry, did_you_mean
 from trainwell.base.layout import Columns
 
 Function = Callable[[Tensor, Tensor, Columns, Tensor | None], Tensor]
@@ -232,7 +232,12 @@ def loss_for(task: str) -> str:
 
 
 HYPERS = {
-    "label_smoothing": Hyper("ε: share of the target spread over all classes", least=0, below=1),
+    "label_smoothing": Hyper(
+        "ε: share of the target spread over all classes",
+        least=0,
+        below=1,
+        search=Between(0.01, 0.1, log=True, share=0.3),
+    ),
     "balance": Hyper(
         "power by which rare classes weigh more: 0 not at all, 1 as much as frequent ones", least=0, most=1
     ),

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from trainwell.base import Hyper
+from trainwell.base import Hyper, OneOf
 from trainwell.base.layout import Columns, Layout
 from trainwell.ingredients.update_rule import HYPERS, Optimizer, State
 
@@ -133,7 +133,9 @@ def lion(θ: Tensor, g: Tensor, s: State, c: Columns, layout: Layout) -> None:
 
 CLASSICAL_HYPERS: dict[str, Hyper] = {
     **HYPERS,
-    "rho": Hyper("ρ of Adadelta: share of the past in both mean squares", least=0, below=1),
+    "rho": Hyper(
+        "ρ of Adadelta: share of the past in both mean squares", least=0, below=1, search=OneOf(0.9, 0.95, 0.99)
+    ),
 }
 
 CLASSICAL: dict[str, Optimizer] = {

@@ -22,7 +22,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from trainwell.base import Hyper, Registry
+from trainwell.base import Between, Hyper, Registry
 from trainwell.base.layout import Columns, Layout
 from trainwell.base.streams import stream
 
@@ -59,21 +59,14 @@ def mixup(x: Tensor, share: Tensor, order: Tensor) -> Tensor:
     """λ·x + (1 − λ)·x′ and the same for losses, λ ~ Beta(α, α), x′ another sample (row R6; Zhang 2018).
 
     Augmentation without knowing what samples mean. α of 0.1 to 0.4 for images, more for noisy labels; 0 is off.
-    `beta_shares` draws λ, `mix` is this function with its arguments in another order, `mixed_loss` mixes the losses.
-    """
-    return mix(x, order, share.unsqueeze(2))
-
-
-def mix(x: Tensor, order: Tensor, share: Tensor) -> Tensor:
-    """share·x + (1 − share)·x[order] (K, D, B); where the share is 1, x itself, whatever the other sample holds.
+    `beta_shares` draws λ, `mixed_loss` mixes the losses. Where λ is 1 it is x itself, whatever the other sample holds.
 
     Args:
-        x: (K or 1, D, B).
+        x: (K or 1, D, B). share: λ, (K, 1).
         order: (K or 1, B), the sample that each one is mixed with.
-        share: λ, (K, 1, 1).
     """
     members = max(len(x), len(order), len(share))
-    x = x.expand(members, -1, -1)
+    x, share = x.expand(members, -1, -1), share.unsqueeze(2)
     other = x.gather(2, order.unsqueeze(1).expand(members, x.shape[1], -1))
     return torch.where(share == 1, x, share * x + (1 - share) * other)
 
@@ -222,7 +215,7 @@ def _shrinking(norm: Tensor, limit: Tensor) -> Tensor:
     return torch.where(norm > limit, limit / norm, 1.0)
 
 
-_RATE = Hyper("p, share of units silenced in each step; 0: off", least=0, below=1)
+_RATE = Hyper("p, share of units silenced in each step; 0: off", least=0, below=1, search=Between(0.05, 0.5, share=0.6))
 _PENALTY = Hyper("λ, weight of the penalty; 0: off", least=0)
 _LIMIT = Hyper("c, largest norm", above=0)
 

@@ -14,16 +14,25 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from trainwell.base import Hyper
+from trainwell.base import Hyper, OneOf
 from trainwell.base.layout import Columns, Layout
 
 State = Mapping[str, Tensor]
 Update = Callable[[Tensor, Tensor, State, Columns, Layout], None]
 
 HYPERS: dict[str, Hyper] = {
-    "momentum": Hyper("γ of momentum, β1 of Adam: share of the past in the mean gradient", least=0, below=1),
+    "momentum": Hyper(
+        "γ of momentum, β1 of Adam: share of the past in the mean gradient",
+        least=0,
+        below=1,
+        search=OneOf(0.8, 0.9, 0.95, 0.99),
+        searched_by=("momentum", "nesterov"),  # β1 of Adam's kind is left alone in RealMLP's and TabM's spaces
+    ),
     "beta2": Hyper(
-        "β2: share of the past in the mean squared gradient; of Lion in the mean gradient", least=0, below=1
+        "β2: share of the past in the mean squared gradient; of Lion in the mean gradient",
+        least=0,
+        below=1,
+        search=OneOf(0.95, 0.99, 0.999),
     ),
     "epsilon": Hyper("ε, beside the root or under it: keeps small gradients from being blown up", above=0),
 }

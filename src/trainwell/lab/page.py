@@ -1,6 +1,5 @@
 """An experiment as one offline HTML file, in the look of the report."""
 
-import os
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -9,6 +8,7 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from trainwell.base import InputError
+from trainwell.base.files import replace_text
 from trainwell.lab.experiment import PRINTED, Experiment, Result, Rows
 from trainwell.report.advice import remedies_told
 from trainwell.report.blocks import Block, Cell, Gallery, Head, Points, Section, Table
@@ -27,9 +27,7 @@ def write_page(folder: Path, name: str, experiment: Experiment, result: Result) 
     path = folder / f"{name}.html"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_suffix(".partial")
-        unfinished.write_text(render(name, experiment, result), encoding="utf-8")
-        os.replace(unfinished, path)
+        replace_text(path, render(name, experiment, result))
     except OSError as error:
         reason = (error.strerror or str(error)).lower()
         raise InputError(f"--out '{folder}' can't be written in: {reason}. Name another folder.") from error

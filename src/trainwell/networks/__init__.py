@@ -6,6 +6,12 @@ member as a plain `torch.nn.Module`. Samples come last inside a network, units b
 
 from trainwell.base.layout import Layout as Layout, Slot as Slot
 from trainwell.networks.dense import Blueprint as Blueprint, Noise as Noise, Tap as Tap
-from trainwell.networks.foreign import ModuleBlueprint as ModuleBlueprint
+from trainwell.networks.ends import (
+    first_inputs as first_inputs,
+    last_linear as last_linear,
+    output_function as output_function,
+)
+from trainwell.networks.foreign import ModuleBlueprint as ModuleBlueprint, built as built
+from trainwell.networks.layer_rules import dropout_rates as dropout_rates
 from trainwell.networks.single import DenseNetwork as DenseNetwork
 from trainwell.networks.structure import Structure as Structure

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from trainwell.base import InputError, Seeds, stream_seed
 from trainwell.base.layout import Columns, Views
-from trainwell.ingredients import input_noise, mix
+from trainwell.ingredients import input_noise, mixup
 from trainwell.networks.dense import Noise, Tap
 from trainwell.networks.inventory import Inventory
 from trainwell.networks.layer_rules import DROPOUTS, steps_of
@@ -50,6 +50,7 @@ class ModuleBlueprint:
         way, why: how members are computed, and the reason in words.
         layout: the trained parameters by their names, tied ones once. statistics: frozen parameters, and buffers.
         outputs: C. widest: numbers a sample has in the widest signal. noisy: random numbers are drawn in training.
+        in_float64: whether the module can be computed in float64.
 
     Raises:
         InputError: the factory or the example does not fit, or the way asked for does not.
@@ -66,7 +67,7 @@ class ModuleBlueprint:
     ) -> None:
         if way not in ("auto", *WAYS):
             raise InputError(f"way must be auto, {', '.join(WAYS)}, but is '{way}'.")
-        self._make, self._example, self.own_rates = make, example_batch(example), own_rates
+        self.make, self._example, self.own_rates = make, example_batch(example), own_rates
         self._now = Now()
         self._template, other = self.fresh(0), self.fresh(1)
         if other is self._template:
@@ -84,16 +85,10 @@ class ModuleBlueprint:
 
     def fresh(self, seed: int) -> nn.Module:
         """A new module with the first weights of this seed; the global random streams stay as they are."""
-        if isinstance(self._make, nn.Module):
-            raise InputError(
-                "make must be a function that builds the module anew, but is a module: pass 'lambda: Net(…)'."
-            )
-        with torch.random.fork_rng(devices=gpus()):
-            torch.manual_seed(seed)
-            module = self._make()
-            if not isinstance(module, nn.Module):
-                raise InputError(f"make must build a torch.nn.Module, but gives {type(module).__name__}.")
-            if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):
+        module = built(self.make, seed)
+        if any(isinstance(p, nn.parameter.UninitializedParameter) for p in module.parameters()):
+            with torch.random.fork_rng(devices=gpus()):
+                torch.manual_seed(stream_seed(seed, "lazy"))
                 module(*self._example)  # lazy layers take their sizes from their first input
         return module
 
@@ -129,6 +124,13 @@ class ModuleBlueprint:
             if rate is not None and not self.own_rates and isinstance(layer, DROPOUTS):
                 layer.p = rate
         return module.eval()
+
+    def named(self, theta: Tensor, statistics: Tensor) -> dict[str, Tensor]:
+        """Members' tensors (K, …) by their names in the module, in its shapes; whole numbers as such."""
+        views = {**self.layout.views(theta), **self.statistics.views(statistics)}
+        shaped = {name: view.reshape(len(view), *self._inventory.shapes[name]) for name, view in views.items()}
+        whole = self._inventory.whole
+        return {name: t.round().to(whole[name]) if name in whole else t for name, t in shaped.items()}
 
     def forward(
         self,
@@ -175,6 +177,8 @@ class ModuleBlueprint:
         self, weights: Views, statistics: Views, inputs: Sequence[Tensor], training: bool, noise: Noise | None
     ) -> Pass:
         tensors, buffers = self._inventory.shaped(weights, statistics)
+        # Frozen weights stand beside buffers that are written to: autograd must not take them for changed ones.
+        tensors = {name: t if t.requires_grad else t.data for name, t in tensors.items()}
         a_weight = next(iter(weights.values()))
         rates = None
         if noise is not None and not self.own_rates:
@@ -238,6 +242,7 @@ class ModuleBlueprint:
             kinds = ((True, True), (False, True), (True, False))
             return [lambda kind=kind: build(*kind, dtype) for kind in kinds]
 
+        self.in_float64 = True
         try:
             self._run("loop", build(True, True, torch.float64))
         except Exception as first:  # whatever the user's code may raise; many modules have float32 written in
@@ -245,8 +250,31 @@ class ModuleBlueprint:
                 self._run("loop", build(True, True, torch.float32))
             except Exception as error:
                 raise InputError(f"The module can't be called with other weights: {first_line(error)}") from first
+            self.in_float64 = False
             return all_of(torch.float32)
         return all_of(torch.float64)
+
+
+def built(make: Callable[[], nn.Module], seed: int) -> nn.Module:
+    """A module of the factory under this seed; the global random streams stay as they are.
+
+    Raises:
+        InputError: it is no factory, or does not build a module.
+    """
+    if isinstance(make, nn.Module):
+        raise InputError(
+            "make must be a function that builds the module anew, but is a module: pass "
+            f"'lambda: {type(make).__name__}(…)', since each of many networks starts from weights of its own."
+        )
+    with torch.random.fork_rng(devices=gpus()):
+        torch.manual_seed(seed)
+        try:
+            module = make()
+        except Exception as error:  # whatever the user's code may raise
+            raise InputError(f"make fails: {type(error).__name__}: {first_line(error)}.") from error
+    if not isinstance(module, nn.Module):
+        raise InputError(f"make must build a torch.nn.Module, but gives {type(module).__name__}.")
+    return module
 
 
 _REASONS = {
@@ -279,7 +307,7 @@ def _disturbed(x: Tensor, noise: Noise | None) -> Tensor:
     if noise.inputs is not None:
         h = input_noise(h, noise.inputs[1], noise.inputs[0])
     if noise.mixup is not None:
-        h = mix(h, noise.mixup[0], noise.mixup[1].unsqueeze(2))
+        h = mixup(h, noise.mixup[1], noise.mixup[0])
     return h.transpose(1, 2).reshape(len(h), *x.shape[1:])
 
 

@@ -49,6 +49,11 @@ def steps_of(module: nn.Module, name: str = "") -> list[Step] | str:
     return [Step(name, layer, RULES[type(module)])]
 
 
+def dropout_rates(module: nn.Module) -> tuple[float, ...]:
+    """The rates of its layers of dropout, but not what other layers (as an LSTM) draw themselves."""
+    return tuple(layer.p for layer in module.modules() if type(layer) in DROPOUTS)  # pyright: ignore[reportReturnType]
+
+
 def _hooked(module: nn.Module) -> bool:
     return bool(module._forward_hooks or module._forward_pre_hooks or module._backward_hooks)
 

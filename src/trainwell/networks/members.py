@@ -37,6 +37,16 @@ def samples_first(structure: Structure) -> bool:
     return isinstance(structure, ModuleBlueprint)
 
 
+def halves_weights(structure: Structure) -> bool:
+    """Whether it computes in the type of its weights, so that these are what is halved; else torch autocasts."""
+    return isinstance(structure, Blueprint)
+
+
 def always_noisy(structure: Structure) -> bool:
     """Whether training draws random numbers also where no plan asks for noise: a user's module may."""
     return isinstance(structure, ModuleBlueprint) and structure.noisy
+
+
+def in_float64(structure: Structure) -> bool:
+    """Whether it can be computed in float64: a user's module may have float32 written in."""
+    return not isinstance(structure, ModuleBlueprint) or structure.in_float64

@@ -1,5 +1,6 @@
 """From facts to a complete plan: values that the user left open are chosen from the data, each with its reason."""
 
+from collections.abc import Mapping
 from math import ceil
 from typing import Any
 
@@ -16,6 +17,7 @@ LARGEST_BATCH = 1024
 FOLDS_BELOW = 6_000  # below, one held-out fifth is too noisy to choose by: sd of an accuracy ≥ 1 % (docs/log.md)
 BINNED_INPUTS = 512  # assumption: more inputs than this from bins cost more time than they bring
 BINNED_CELLS = 200_000_000  # of all rows: 800 MB in float32
+TABLE_VALUES = ("data.columns", "data.encoding", "data.bins", "data.one_hot_limit")
 UPDATES = 3_000  # assumption: updates within which small dense networks converge under Adam; the budget may cut it
 
 
@@ -28,6 +30,36 @@ def complete(plan: Plan, facts: Facts, rows: int, numbers: int) -> Plan:
     choices = {**_data(rows, numbers), **_network(rows), **_training(plan, rows)}
     choices["task"] = (facts.task, facts.why_task)
     choices["loss.name"] = (loss_for(facts.task), f"the loss of a {facts.task} output")
+    return _chosen(plan, choices)
+
+
+def complete_for_module(plan: Plan, facts: Facts, rows: int, *, loss: Choice, given: Mapping[str, Choice]) -> Plan:
+    """The plan of a user's module with every open value chosen; `given`: what the module decides, by path.
+
+    Raises:
+        PlanError: a value of the user's has no use for a module.
+    """
+    for path, origin in plan.origins.items():
+        if origin.by == "user" and is_of_tables(path):
+            whose = "inputs" if path.startswith("data.") else "structure and first weights"
+            raise PlanError(f"Plan: {path} = {plan.get(path)} has no use: {whose} are your module's own; leave it out.")
+    choices = {
+        "data.folds": (0, "folds multiply what a module's steps cost"),
+        **_training(plan, rows),
+        "task": (facts.task, facts.why_task),
+        "loss.name": loss,
+        **given,
+    }
+    return _chosen(plan, choices)
+
+
+def is_of_tables(path: str) -> bool:
+    """Whether a value of the plan describes our preparation of a table or our dense networks."""
+    return path.startswith(("network.", "initialiser.")) or path in TABLE_VALUES
+
+
+def _chosen(plan: Plan, choices: Mapping[str, Choice]) -> Plan:
+    """The plan with the choices where the user left it open, and standard values elsewhere."""
     for path, (value, why) in choices.items():
         if path not in plan.origins or plan.get(path) == "auto":
             plan = plan.edited({path: value}, by="data", why=why)

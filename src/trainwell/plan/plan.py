@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError, ValidationInfo, field_validator
 
-from trainwell.base import PlanError, Registry, did_you_mean
+from trainwell.base import Hyper, PlanError, Registry, Search, did_you_mean
 from trainwell.data.kinds import Task
 from trainwell.ingredients import (
     ACTIVATIONS,
@@ -51,6 +51,7 @@ class Origin(Section):
 
 
 NOT_YAML = (yaml.YAMLError, ValueError, RecursionError)  # 2020-13-45 is a ValueError, 1000 brackets are the last
+DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # the quick one; its loader falls over deep brackets
 STANDARD = Origin(by="default", why="trainwell's standard value")
 
 
@@ -85,10 +86,10 @@ class Plan(Section):
 
     @field_validator("network", "initialiser", "loss", "optimizer", "schedule")
     @classmethod
-    def _names_are_known(cls, section: Section) -> Section:
+    def _names_are_known(cls, section: Section, info: ValidationInfo) -> Section:
         for path, registry in NAMED.items():
-            field = path.partition(".")[2]
-            if isinstance(section, SECTIONS[path]) and getattr(section, field) != "auto":
+            place, _, field = path.partition(".")
+            if place == info.field_name and getattr(section, field) != "auto":
                 registry[getattr(section, field)]
         return section
 
@@ -108,11 +109,18 @@ class Plan(Section):
 
     def standard(self, path: str) -> float | None:
         """The standard value of a hyperparameter of the chosen ingredient; None: it has none of this name."""
-        for name, registry in NAMED.items():
-            section, _, leaf = path.partition(".")
-            if name.partition(".")[0] == section and leaf in registry.hypers and self.chosen(name) in registry:
-                return registry.standard(self.chosen(name)).get(leaf)
-        return None
+        name = hypers().get(path)
+        if name is None or self.chosen(name) not in NAMED[name]:
+            return None
+        return NAMED[name].standard(self.chosen(name)).get(path.partition(".")[2])
+
+    def uses(self, path: str) -> bool:
+        """Whether a value means something here: False for a hyperparameter of an ingredient that is not chosen.
+
+        >>> Plan().uses("optimizer.beta2"), Plan().uses("optimizer.rho")
+        (True, False)
+        """
+        return path not in hypers() or self.standard(path) is not None
 
     def effective(self, path: str) -> Any:
         """The value at a dotted path; where it is left open, the standard value of the chosen ingredient.
@@ -172,7 +180,7 @@ class Plan(Section):
         """The plan as YAML text, also written to `path` if given; reads back equal."""
         tree = self.model_dump(mode="json")
         tree["origins"] = {p: self.origin(p).model_dump() for p in paths()}
-        text = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True, width=120)
+        text = yaml.dump(tree, Dumper=DUMPER, sort_keys=False, allow_unicode=True, width=120)
         if path is not None:
             path.write_text(text, encoding="utf-8")
         return text
@@ -188,20 +196,29 @@ NAMED: dict[str, Registry[Any]] = {
 }
 """Values that are the name of an ingredient, by path."""
 
-SECTIONS: dict[str, type[Section]] = {
-    "network.activation": NetworkSection,
-    "network.norm": NetworkSection,
-    "initialiser.name": InitialiserSection,
-    "loss.name": LossSection,
-    "optimizer.name": OptimizerSection,
-    "schedule.name": ScheduleSection,
-}
-
 
 @cache
 def hypers() -> dict[str, str]:
     """The paths of all hyperparameters of ingredients, each with the path of the name it belongs to."""
     return {f"{name.partition('.')[0]}.{hyper}": name for name, r in NAMED.items() for hyper in r.hypers}
+
+
+def described(path: str) -> Hyper | None:
+    """What the registries say of a value: of an ingredient's hyperparameter, or a regulariser's strength."""
+    section, _, name = path.partition(".")
+    if section == "regularisation":
+        return REGULARISERS[name].hyper
+    return NAMED[hypers()[path]].hypers[name] if path in hypers() else None
+
+
+def searched(path: str) -> Search | None:
+    """What the search draws a value from, as its field says, or its ingredient; None: it is not searched."""
+    section, _, name = path.rpartition(".")
+    model = Plan.model_fields[section].annotation if section else Plan
+    assert isinstance(model, type) and issubclass(model, Section)
+    said = [part for part in model.model_fields[name].metadata if isinstance(part, Search)]
+    hyper = described(path)
+    return said[0] if said else hyper.search if hyper else None
 
 
 def unregularised() -> dict[str, Any]:
@@ -225,6 +242,7 @@ def _paths(model: type[BaseModel], prefix: str) -> Iterator[str]:
             yield prefix + name
 
 
+@cache
 def resolve(path: str) -> str:
     """The full path of a value, from its path or from its last name where that is unique.
 
@@ -343,8 +361,5 @@ def _line(fault: Any) -> str:
 
 def _range(path: str) -> str:
     """The whole range of an ingredient's hyperparameter or a regulariser's strength, where it has two ends."""
-    section, _, name = path.partition(".")
-    hyper = NAMED[hypers()[path]].hypers[name] if path in hypers() else None
-    if section == "regularisation" and name in REGULARISERS:
-        hyper = REGULARISERS[name].hyper
+    hyper = described(path)
     return f" ({hyper.range})" if hyper is not None and " and " in hyper.range else ""

@@ -1,6 +1,10 @@
 """The sections of a plan: frozen models of plain values with their ranges, standard values and meaning.
 
-A new value is one line here; the file format, `--set`, the reference page and the search space read these fields.
+A new value is one line here; the file format, `--set`, the reference page and the search space read these fields: a
+value is searched where its field says what to draw, or where its ingredient does.
+
+The ranges of the search are those of RealMLP and TabM (practice.md 4.1, 4.2), narrowed to what a small CPU trains in
+minutes.
 """
 
 from collections.abc import Callable
@@ -9,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 
-from trainwell.base import Hyper, Registry
+from trainwell.base import Between, Hyper, OneOf, Registry
 from trainwell.data.kinds import ColumnKind
 from trainwell.ingredients import (
     ACTIVATIONS,
@@ -99,7 +103,7 @@ class DataSection(Section):
     """How the table becomes tensors."""
 
     columns: dict[str, ColumnKind] = Field(default={}, description="kinds of columns, where the inferred one is wrong")
-    encoding: Literal["plain", "piecewise-linear"] = Field(
+    encoding: Annotated[Literal["plain", "piecewise-linear"], OneOf("piecewise-linear", "plain")] = Field(
         default="piecewise-linear",
         description="numbers as one standardised input, or as one input a bin (Gorishniy 2022)",
     )
@@ -120,10 +124,16 @@ class DataSection(Section):
 class NetworkSection(Section):
     """The structure of the network; members of one population share it."""
 
-    depth: Annotated[int, Field(ge=0, le=64), Number] = Field(default=2, description="hidden layers")
+    depth: Annotated[int, Field(ge=0, le=64), Number, OneOf(0, 1, 1, 2, 2, 3, 4)] = Field(
+        default=2, description="hidden layers"
+    )
     width: Count = Field(default=128, description="units of a hidden layer")
-    activation: str = Field(default="relu", description="non-linearity after each hidden layer")
-    norm: str = Field(default="none", description="normalisation of each hidden layer")
+    activation: Annotated[str, OneOf("relu", "silu", "selu", "gelu")] = Field(
+        default="relu", description="non-linearity after each hidden layer"
+    )
+    norm: Annotated[str, OneOf("none", "none", "layer", "batch")] = Field(
+        default="none", description="normalisation of each hidden layer"
+    )
     norm_place: Literal["before", "after"] = Field(
         default="before", description="where the norm stands: before or after the non-linearity"
     )
@@ -131,7 +141,7 @@ class NetworkSection(Section):
         default="none",
         description="each unit's weights as direction and length (Salimans & Kingma 2016), also centred (Huang 2017)",
     )
-    residual: bool = Field(
+    residual: Annotated[bool, OneOf(False, True)] = Field(
         default=False, description="add each hidden layer's input to its output where the widths agree"
     )
 
@@ -141,7 +151,9 @@ class InitialiserSection(Section):
     """The first weights."""
 
     name: str = Field(default="auto", description="scheme; auto follows the activation (Glorot, He or LeCun)")
-    gain: Positive = Field(default=1.0, description="factor on the scheme's standard deviation")
+    gain: Annotated[Positive, Between(0.5, 1.5, log=True, share=0.3, otherwise=1.0)] = Field(
+        default=1.0, description="factor on the scheme's standard deviation"
+    )
     activation_gain: bool = Field(
         default=False, description="also multiply by the activation's gain: sigmoid 4, tanh 1, ReLU √2 (for Glorot)"
     )
@@ -169,7 +181,7 @@ class OptimizerSection(Section):
 
     name: str = Field(default="adamw", description="update rule")
     learning_rate: Positive = Field(default=1e-3, description="η, the peak of the schedule")
-    weight_decay: NonNegative = Field(
+    weight_decay: Annotated[NonNegative, Between(1e-4, 0.3, log=True, share=0.7)] = Field(
         default=0.01, description="λ; added to the gradient as L2, or decoupled from it, as the update rule says"
     )
     epsilon_place: Literal["auto", "outside", "inside"] = Field(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from trainwell.base import RunError
+from trainwell.base.files import replace_text
 
 LOCK = "in-use"
 
@@ -76,9 +77,7 @@ def _alive(lock: Path) -> bool:
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write a JSON file atomically."""
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False), encoding="utf-8")
-    os.replace(unfinished, path)
+    replace_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False))
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,19 +6,19 @@ are remembered too, which is what makes a resumed run end bit-identically.
 """
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from trainwell.base import RunError
+from trainwell.base.files import replace_text
 from trainwell.data.facts import plain
 
 FORMAT = 1
 
 
 class Journal:
-    """Remembered results by name, in `checkpoints/journal.json`, rewritten atomically."""
+    """Remembered results by name, in `checkpoints/journal.json`."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -35,12 +35,10 @@ class Journal:
             self.note(name, compute())
         return self.entries[name]
 
-    def note(self, name: str, value: Any) -> None:
-        """Remember a value."""
-        self.entries[name] = plain(value)
-        unfinished = self.path.with_suffix(".partial")
-        unfinished.write_text(json.dumps({"format": FORMAT, "entries": self.entries}), encoding="utf-8")
-        os.replace(unfinished, self.path)
+    def note(self, name: str, value: Any, **more: Any) -> None:
+        """Remember a value, and `more` by name in the same write; they are on disk when this returns."""
+        self.entries |= plain({name: value, **more})
+        replace_text(self.path, json.dumps({"format": FORMAT, "entries": self.entries}))
 
 
 def _read(path: Path) -> dict[str, Any]:

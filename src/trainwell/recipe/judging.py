@@ -1,42 +1,41 @@
 """From what the stages found and what was recorded to findings."""
 
+from dataclasses import replace
 from typing import Any
 
 from trainwell.base import Outcome
 from trainwell.diagnosis import Case, Finding, Remedy, diagnose_all
 from trainwell.engine import Record
-from trainwell.ingredients import Mismatch, check_pairing, gain_for
-from trainwell.plan import Plan
+from trainwell.plan import is_of_tables
 from trainwell.recipe.stages.initial import chance_loss
 from trainwell.recipe.workshop import Workshop
+from trainwell.search import Space
+
+DROPOUT = "regularisation.dropout"
 
 
 def findings_of(ws: Workshop, record: Record) -> list[Finding]:
     """What is worth knowing about this run: failed checks before the training, then the final members."""
-    return [*_preflight(ws), *_trained(ws, record)]
+    found = [*_preflight(ws), *_trained(ws, record)]
+    return (
+        found
+        if ws.material.kind == "dense"
+        else [_of_module(finding, ws.material.space(ws.plan, ())) for finding in found]
+    )
 
 
-def mismatches(plan: Plan) -> list[Mismatch]:
-    """Choices of a complete plan that do not belong together (row A11)."""
-    network, first = plan.network, plan.initialiser
-    gain = first.gain * (gain_for(network.activation) if first.activation_gain else 1.0)
-    scheme = first.name if network.depth else "auto"
-    return check_pairing(network.activation, scheme, "identity", plan.loss.name, plan.task, gain=gain)
+def _of_module(finding: Finding, space: Space) -> Finding:
+    """The same, with remedies that a plan cannot make on a user's module as words alone."""
+    told = []
+    for remedy in finding.remedies:
+        beyond = [p for p in remedy.change or () if is_of_tables(p) or (p == DROPOUT and p not in space.columns)]
+        words = f"{remedy.name.replace('-', ' ')}: {remedy.why}"
+        told.append(replace(remedy, why=words, change=None) if beyond else remedy)
+    return replace(finding, remedies=tuple(told))
 
 
 def _preflight(ws: Workshop) -> list[Finding]:
-    found = [
-        Finding(
-            mismatch.kind,
-            "warning" if mismatch.kind == "symmetric-units" else "info",
-            mismatch.message,
-            evidence={"activation": ws.plan.network.activation, "initialiser": ws.plan.initialiser.name},
-            remedies=(
-                Remedy("matching-initialiser", "the scheme that keeps the variance", {"initialiser.name": "auto"}),
-            ),
-        )
-        for mismatch in mismatches(ws.plan)
-    ]
+    found = ws.material.preflight(ws.plan)
     overfit, gradient = ws.journal.entries.get("stage.overfit-batch"), ws.journal.entries.get("stage.gradient-check")
     if overfit and overfit["passed"] is False:
         e = overfit["evidence"]
@@ -76,6 +75,7 @@ def _trained(ws: Workshop, record: Record) -> list[Finding]:
     final = ws.carry.get("final", {})
     if not final:
         return []
+    chance, scale = chance_loss(ws), ws.material.input_scale(ws.plan)
     cases = [
         Case(
             record=record,
@@ -83,19 +83,10 @@ def _trained(ws: Workshop, record: Record) -> list[Finding]:
             plan=ws.plan,
             updates_per_epoch=final["updates_per_epoch"],
             facts=ws.facts,
-            chance_loss=chance_loss(ws),
+            chance_loss=chance,
             outcome=Outcome(*outcome),
-            input_scale=input_scale(ws),
+            input_scale=scale,
         )
         for member, outcome in enumerate(final["judged"])
     ]
     return diagnose_all(cases)
-
-
-def input_scale(ws: Workshop) -> dict[str, float]:
-    """Extremes over the encoded inputs that vary: what the network is really fed."""
-    x = ws.material(ws.plan).samples.x
-    if not x.shape[1]:
-        return {"largest_mean": 0.0, "largest_std": 1.0, "smallest_std": 1.0}
-    mean, std = x.mean(dim=0).abs(), x.std(dim=0, correction=0)
-    return {"largest_mean": float(mean.max()), "largest_std": float(std.max()), "smallest_std": float(std.min())}

@@ -1,5 +1,6 @@
 """A run read back from its directory: results, plan, findings, and the networks ready to predict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ from torch import nn
 
 from trainwell.base import RunError
 from trainwell.data import Preparation, load_preparation
+from trainwell.data.module_inputs import ModuleInputs
 from trainwell.diagnosis import Finding, read_findings
-from trainwell.engine import Ensemble, Record
+from trainwell.engine import Ensemble, ModuleEnsemble, Networks, Record
 from trainwell.plan import Plan
 from trainwell.recipe.folder import read_json, require_run
+from trainwell.recipe.kept import Make, check_kind
+from trainwell.recipe.material import as_probabilities, as_samples
 from trainwell.recipe.setup import as_table
-from trainwell.recipe.workshop import as_probabilities, as_samples
 
 FORMAT = 1
 
@@ -27,7 +30,8 @@ class Run:
     Attributes:
         path: the run directory. result: the content of `result.json`. plan: the whole configuration, with reasons.
         findings: what is worth knowing. record: vitals of the final members. trials: one row a trial of the search.
-        preparation, ensemble: what predicts; `ensemble` is None when the run was stopped before it had a network.
+        preparation, ensemble: what predicts; `ensemble` is None when the run was stopped before it had a network. Of
+            a user's module the preparation is the form of its inputs.
     """
 
     path: Path
@@ -36,8 +40,8 @@ class Run:
     findings: list[Finding]
     record: Record
     trials: pl.DataFrame
-    preparation: Preparation
-    ensemble: Ensemble | None
+    preparation: Preparation | ModuleInputs
+    ensemble: Networks | None
 
     @property
     def report_path(self) -> Path:
@@ -63,7 +67,7 @@ class Run:
         """Labels (N,) in the user's own type; 0/1 (N, C) for several labels; numbers (N,) or (N, C) of a regression."""
         prediction, p = self._averaged(data), self.preparation
         if p.task == "regression":
-            values = prediction * p.target_std + p.target_mean
+            values = prediction if isinstance(p, ModuleInputs) else prediction * p.target_std + p.target_mean
             return values[:, 0] if len(p.targets) == 1 else values
         if p.task == "multilabel":
             return (prediction > 0.5).astype(np.int64)
@@ -78,25 +82,42 @@ class Run:
         return pl.DataFrame({name: values if values.ndim == 1 else values[:, i] for i, name in enumerate(p.targets)})
 
     def member(self, index: int) -> nn.Module:
-        """One of the averaged networks as a plain `torch.nn.Module`; its inputs are those of `preparation`."""
+        """One of the averaged networks as a plain `torch.nn.Module`, in evaluation mode.
+
+        Its inputs are those of `preparation`. Of a user's module it is one of their class, and takes and gives what
+        theirs does.
+        """
         return self._networks().member(index)
 
-    def _networks(self) -> Ensemble:
+    def _networks(self) -> Networks:
         if self.ensemble is None:
             raise RunError(
                 f"The run '{self.path}' has no trained network: it was stopped early; "
-                f"continue it with 'trainwell resume {self.path}'."
+                f"continue it with {how_to_resume(self.path, self.result)}."
             )
         return self.ensemble
 
     def _averaged(self, data: Any) -> np.ndarray:
-        networks = self._networks()
-        encoded = self.preparation.encode(as_table(data), with_target=False)
-        return networks.predict(as_samples(encoded, self.preparation.task)).numpy().astype(np.float64)
+        networks, p = self._networks(), self.preparation
+        if isinstance(p, ModuleInputs):
+            samples = p.samples(data)
+        else:
+            samples = as_samples(p.encode(as_table(data), with_target=False), p.task)
+        return networks.predict(samples).numpy().astype(np.float64)
 
 
-def load_run(path: Path) -> Run:
+def how_to_resume(path: Path, result: Mapping[str, Any]) -> str:
+    """What goes on with this run."""
+    if result.get("kind") == "module":
+        return f"trainwell.resume('{path}', module=make_model)"
+    return f"'trainwell resume {path}'"
+
+
+def load_run(path: Path, *, make: Make | None = None) -> Run:
     """Read a run directory; no code in it is run.
+
+    Args:
+        make: builds the module of a run that trained a user's own.
 
     Raises:
         RunError: not a run, damaged, stopped before there was a result, or written by a newer version.
@@ -108,14 +129,20 @@ def load_run(path: Path) -> Run:
             f"The run '{path}' was written by trainwell {result.get('version')}, which is newer; "
             "upgrade with 'pip install -U trainwell'."
         )
+    check_kind(path, result.get("kind", "dense"), make, "load")
     model = path / "model"
     try:
         record = Record.from_frame(pl.read_parquet(path / "vitals.parquet"))
         trials = pl.read_parquet(path / "trials.parquet")
     except (OSError, pl.exceptions.PolarsError) as error:
         raise RunError(
-            f"The run '{path}' is incomplete or damaged; continue it with 'trainwell resume {path}'."
+            f"The run '{path}' is incomplete or damaged; continue it with {how_to_resume(path, result)}."
         ) from error
+    there = (model / "weights.safetensors").exists()
+    if make is None:
+        parts = load_preparation(model), Ensemble.load(model) if there else None
+    else:
+        parts = ModuleInputs.load(model), ModuleEnsemble.load(model, make) if there else None
     return Run(
         path=path,
         result=result,
@@ -123,6 +150,6 @@ def load_run(path: Path) -> Run:
         findings=read_findings(path / "findings.jsonl"),
         record=record,
         trials=trials,
-        preparation=load_preparation(model),
-        ensemble=Ensemble.load(model) if (model / "weights.safetensors").exists() else None,
+        preparation=parts[0],
+        ensemble=parts[1],
     )

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from trainwell.base import BudgetError
 from trainwell.plan import Plan
 
@@ -24,11 +26,13 @@ class Request:
         budget: seconds for everything, None: two minutes. trials: plans to draw, None: the plan's number.
         test: data to judge by, else `test_size` of the rows. out: the run directory, None: a new one under runs/.
         only_check: stop before the search (the command `check`).
+        make: of a user's module, which is trained on `data`: (X, y), or a Dataset; `targets` are not named then.
         started: `time.monotonic()` at which the budget began, None: now.
+        rows: of the whole data, of which a resumed run has those that the budget allowed; None: `data` is all.
     """
 
     data: Any
-    targets: tuple[str, ...]
+    targets: tuple[str, ...] = ()
     task: str = "auto"
     plan: Plan | None = None
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -40,7 +44,9 @@ class Request:
     out: Path | None = None
     device: str = "auto"
     only_check: bool = False
+    make: Callable[[], nn.Module] | None = None
     started: float | None = None
+    rows: int | None = None
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import sklearn
 import torch
 
 from trainwell.base import RunError
-from trainwell.data import Table, save_preparation
+from trainwell.base.files import sync
 from trainwell.data.facts import plain
 from trainwell.diagnosis import write_findings
 from trainwell.engine import Record
@@ -21,10 +21,12 @@ from trainwell.recipe.clock import Clock
 from trainwell.recipe.folder import locked, new_folder, require_run, write_json
 from trainwell.recipe.journal import Journal
 from trainwell.recipe.judging import findings_of
+from trainwell.recipe.kept import Make, check_same_module, remembered_request
 from trainwell.recipe.loaded import Run, load_run
 from trainwell.recipe.metrics import HIGHER_IS_BETTER, MAIN
+from trainwell.recipe.module_setup import module_setting
 from trainwell.recipe.request import Request, Show, silent
-from trainwell.recipe.setup import STANDARD_BUDGET, Setting, prepare_setting, requested_plan
+from trainwell.recipe.setup import STANDARD_BUDGET, Setting, requested_plan, table_setting
 from trainwell.recipe.stages import STAGES
 from trainwell.recipe.workshop import Workshop
 from trainwell.version import VERSION
@@ -52,67 +54,54 @@ def run_recipe(request: Request, show: Show = silent) -> Run:
         return _run(request, setting, folder, journal, clock, show)
 
 
-def resume_run(path: Path, show: Show = silent) -> Run:
+def resume_run(path: Path, show: Show = silent, *, make: Make | None = None) -> Run:
     """Go on with a run that was killed or interrupted; a finished one is left as it is.
 
+    Args:
+        make: the factory of the run's module, where it trains one of the user's own.
+
     Raises:
-        RunError: no run, damaged, or in use.
+        RunError: no run, damaged, in use, or its module is not given.
     """
     require_run(path)
     journal = Journal(path / "checkpoints" / "journal.json")
     if journal.entries.get("finished"):
         _tidy(path)
-        return load_run(path)
+        return load_run(path, make=make)
     if "request" not in journal:
         raise RunError(f"The run '{path}' was stopped before it began; start it anew with 'trainwell fit'.")
     with locked(path):
-        request = _remembered_request(path, journal)
+        request = remembered_request(path, journal.entries["request"], make)
         setting = prepare_setting(request)
+        check_same_module(setting, path, journal.entries["request"])
         clock = Clock(request.budget or STANDARD_BUDGET, spent=float(journal.entries.get("elapsed", 0.0)))
         return _run(request, setting, path, journal, clock, show)
 
 
+def prepare_setting(request: Request) -> Setting:
+    """Checked input, of a table or of a user's module.
+
+    Raises:
+        InputError: the input is at fault.
+    """
+    return table_setting(request) if request.make is None else module_setting(request)
+
+
 def _remember_request(request: Request, setting: Setting, folder: Path, journal: Journal) -> None:
-    """Keep the request and the data until the run is finished, so that it can be resumed."""
-    setting.table.frame.write_parquet(folder / "checkpoints" / "data.parquet")
-    if setting.test is not None:
-        setting.test.frame.write_parquet(folder / "checkpoints" / "test.parquet")
+    """Keep the request and the data as they came until the run is finished: a resumed run finds the same in them."""
     asked = {
+        "kind": setting.material.kind,
         "plan": requested_plan(request).to_yaml(),
         "targets": list(request.targets),
-        "task": setting.facts.task,
+        "task": request.task,
         "budget": request.budget,
         "test_size": request.test_size,
         "device": request.device,
         "only_check": request.only_check,
-        "source": setting.table.source,
-        "test_source": None if setting.test is None else setting.test.source,
+        **setting.material.keep(folder / "checkpoints"),
     }
+    sync(folder)
     journal.note("request", asked)
-
-
-def _remembered_request(path: Path, journal: Journal) -> Request:
-    asked = journal.entries["request"]
-    try:
-        data = Table(pl.read_parquet(path / "checkpoints" / "data.parquet"), asked["source"])
-        test = asked["test_source"] and Table(
-            pl.read_parquet(path / "checkpoints" / "test.parquet"), asked["test_source"]
-        )
-        return Request(
-            data=data,
-            targets=tuple(asked["targets"]),
-            task=asked["task"],
-            plan=Plan.from_yaml(asked["plan"]),
-            budget=asked["budget"],
-            test=test,
-            test_size=asked["test_size"],
-            device=asked["device"],
-            only_check=asked["only_check"],
-        )
-    except (OSError, KeyError, pl.exceptions.PolarsError) as error:
-        raise RunError(
-            f"The run '{path}' is damaged: its data or request cannot be read; start it anew with 'trainwell fit'."
-        ) from error
 
 
 def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clock: Clock, show: Show) -> Run:
@@ -128,7 +117,8 @@ def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clo
                 continue
             done.append(_stage(ws, name, seconds))
             _write_result(ws, done, seconds)
-        return _finish(ws, done, seconds)
+        _finish(ws, done, seconds)
+    return load_run(folder, make=request.make)
 
 
 def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]:
@@ -149,9 +139,9 @@ def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]
         )
         if name == "final":
             remembered["plan"] = ws.plan.to_yaml()
+            sync(ws.folder)  # the model must not be lost where the journal says that there is one
         if not ws.clock.interrupted:
-            ws.journal.note(key, remembered)
-            ws.journal.note("elapsed", ws.clock.spent)
+            ws.journal.note(key, remembered, elapsed=ws.clock.spent)
     elif name == "final":
         ws.plan = Plan.from_yaml(remembered["plan"])
     ws.carry[name] = remembered["carry"]
@@ -166,6 +156,7 @@ def _write_result(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[s
     main = MAIN[ws.facts.task]
     result = {
         "task": ws.facts.task,
+        "kind": ws.material.kind,
         "targets": list(ws.facts.targets),
         "metric": {
             "name": main,
@@ -204,7 +195,7 @@ def _environment(ws: Workshop) -> dict[str, str]:
     }
 
 
-def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> Run:
+def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> None:
     """Write what stands beside `result.json`, and drop what only a resume needed."""
     folder, vitals = ws.folder, ws.folder / "vitals.parquet"
     ws.plan.to_yaml(folder / "plan.yaml")
@@ -214,13 +205,13 @@ def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, fl
     pl.DataFrame(trials, infer_schema_length=None).write_parquet(folder / "trials.parquet")
     write_findings(folder / "findings.jsonl", findings_of(ws, Record.from_frame(pl.read_parquet(vitals))))
     (folder / "model").mkdir(exist_ok=True)
-    save_preparation(ws.material(ws.plan).preparation, folder / "model")
+    ws.material.save(folder / "model", ws.plan)
     _write_result(ws, stages, seconds)
     _log(ws, stages, seconds)
     if not ws.clock.interrupted:
+        sync(folder)
         ws.journal.note("finished", True)  # before anything goes: a run killed between could not be resumed
         _tidy(folder)
-    return load_run(folder)
 
 
 def _tidy(folder: Path) -> None:

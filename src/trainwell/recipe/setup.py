@@ -1,4 +1,4 @@
-"""From a request to a workshop: every wrong input is found here, before anything is written."""
+"""From a request for a table to a workshop: every wrong input is found here, before anything is written."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,13 +20,16 @@ from trainwell.data import (
     split_rows,
     target_array,
 )
+from trainwell.data.room import told
 from trainwell.engine import Population
+from trainwell.engine.size import batch_that_fits, free_bytes, members_that_fit
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.journal import Journal
-from trainwell.recipe.judging import mismatches
+from trainwell.recipe.material import Material
 from trainwell.recipe.request import Request, Show
+from trainwell.recipe.table_material import TableMaterial, mismatches
 from trainwell.recipe.workshop import Workshop
 
 STANDARD_BUDGET = 120.0
@@ -37,11 +40,9 @@ CELLS_A_SECOND = (
 
 @dataclass(frozen=True)
 class Setting:
-    """Checked input: tables, facts, split, the completed plan, and the paths that the user fixed."""
+    """Checked input: the material, the split, the completed plan, and the paths that the user fixed."""
 
-    table: Table
-    test: Table | None
-    facts: Facts
+    material: Material
     split: Split
     plan: Plan
     fixed: tuple[str, ...]
@@ -49,42 +50,24 @@ class Setting:
 
     def workshop(self, folder: Path, clock: Clock, journal: Journal, show: Show, stages: tuple[str, ...]) -> Workshop:
         """The workshop of a run in this directory."""
-        return Workshop(
-            folder,
-            self.plan,
-            self.fixed,
-            self.table,
-            self.test,
-            self.facts,
-            self.split,
-            clock,
-            journal,
-            show,
-            self.device,
-            stages,
-        )
+        given = self.material, self.split
+        return Workshop(folder, self.plan, self.fixed, *given, clock, journal, show, self.device, stages)
 
 
-def prepare_setting(request: Request) -> Setting:
+def table_setting(request: Request) -> Setting:
     """Read, profile, split, complete the plan, and try the preparation.
 
     Raises:
         InputError: one line saying what is wrong and how to mend it.
     """
-    if request.budget is not None and not request.budget > 0:
-        raise BudgetError(f"Budget {request.budget} must be above 0 seconds; write 60s, 5m or 1h.")
-    if request.trials is not None and request.trials < 0:
-        raise BudgetError(f"Trials must be 0 (no search) or more, but are {request.trials}.")
-    if not 0 <= request.test_size < 1:
-        raise DataError(f"The test size is a share of the rows from 0 to below 1, but is {request.test_size}.")
+    check_request(request)
     plan = requested_plan(request)
     fixed = tuple(path for path, origin in plan.origins.items() if origin.by != "default")
     whole = as_table(request.data)
-    table, facts = profile(
-        _affordable(whole, request), request.targets, task=_task(request, plan), kinds=plan.data.columns
-    )
-    if table.rows + facts.dropped < whole.rows:
-        note = f"{whole.rows - table.rows:,} of {whole.rows:,} rows were left out: more do not fit into the budget."
+    given, whole_rows = _affordable(whole, request), request.rows or whole.rows
+    table, facts = profile(given, request.targets, task=_task(request, plan), kinds=plan.data.columns)
+    if given.rows < whole_rows:
+        note = f"{whole_rows - given.rows:,} of {whole_rows:,} rows were left out: more do not fit into the budget."
         facts = replace(facts, notes=(*facts.notes, note))
     test = None if request.test is None else _test_table(as_table(request.test), facts)
     y = target_array(table, facts)
@@ -99,7 +82,36 @@ def prepare_setting(request: Request) -> Setting:
     )
     if test is not None:
         trial.encode(test, with_target=True)
-    return Setting(table, test, facts, split, plan, fixed, choose_device(request.device))
+    device = choose_device(request.device)
+    inputs, outputs = trial.inputs, max(1, len(facts.classes) if plan.task == "multiclass" else len(facts.targets))
+    plan = _fitted_to_memory(plan, Blueprint.of(plan, inputs.dense, outputs, inputs.cardinalities), fixed, device)
+    material = TableMaterial(table, test, facts, split, device, given=given, whole_rows=whole_rows)
+    return Setting(material, split, plan, fixed, device)
+
+
+def _fitted_to_memory(plan: Plan, blueprint: Blueprint, fixed: tuple[str, ...], device: torch.device) -> Plan:
+    """The plan, with smaller batches where one network would not fit otherwise.
+
+    Raises:
+        InputError: it does not fit whatever the batch, or the user fixed a batch that is too large.
+    """
+    free = free_bytes(device)
+    size = batch_that_fits(blueprint, plan, free=free)
+    if size < plan.training.batch_size and "training.batch_size" not in fixed:
+        why = f"larger ones do not fit into the {told(free)} of memory that are free"
+        plan = plan.edited({"training.batch_size": size}, by="data", why=why)
+    members_that_fit(blueprint, plan, wanted=1, free=free)
+    return plan
+
+
+def check_request(request: Request) -> None:
+    """Values that are wrong whatever the data are."""
+    if request.budget is not None and not request.budget > 0:
+        raise BudgetError(f"Budget {request.budget} must be above 0 seconds; write 60s, 5m or 1h.")
+    if request.trials is not None and request.trials < 0:
+        raise BudgetError(f"Trials must be 0 (no search) or more, but are {request.trials}.")
+    if not 0 <= request.test_size < 1:
+        raise DataError(f"The test size is a share of the rows from 0 to below 1, but is {request.test_size}.")
 
 
 def _affordable(table: Table, request: Request) -> Table:
@@ -173,27 +185,34 @@ def _test_table(table: Table, facts: Facts) -> Table:
 
 def _check_plan(plan: Plan, facts: Facts, rows: int, train: int) -> None:
     """Values that only the data can show to be wrong (rows H2, A11)."""
-    folds, size = plan.data.folds, plan.training.batch_size
-    if folds == 1 or folds > rows // 2:
-        raise InputError(f"data.folds must be 0 (one held-out part) or from 2 to {rows // 2}, but is {folds}.")
-    train = rows - rows // folds if folds else train
-    if size > train:
-        raise InputError(f"training.batch_size is {size} for only {train} training rows; choose from 1 to {train}.")
-    if size == 1 and plan.network.norm == "batch":
+    check_sizes(plan, rows, train)
+    if plan.training.batch_size == 1 and plan.network.norm == "batch":
         raise InputError(
             "Batch norm needs batches of at least 2 samples; raise training.batch_size or use network.norm=layer."
         )
     for mismatch in mismatches(plan):
         if mismatch.severity == "refuse":
             raise PlanError(mismatch.message)
-    _check_class_weights(plan, facts)
+    check_class_weights(plan, facts)
     Blueprint.of(plan, inputs=2, outputs=1)  # groups that do not divide the units
     tiny = {"network.depth": min(1, plan.network.depth), "network.width": 8, "network.norm": "none"}
     small = plan.edited(tiny, by="default", why="to see whether first weights can be drawn")
     Population(Blueprint.of(small, inputs=2, outputs=1), [small], [Seeds(0, 0, 0)])
 
 
-def _check_class_weights(plan: Plan, facts: Facts) -> None:
+def check_sizes(plan: Plan, rows: int, train: int) -> int:
+    """Folds and batches that so many rows can fill; gives the rows that a network trains on."""
+    folds, size = plan.data.folds, plan.training.batch_size
+    if folds == 1 or folds > rows // 2:
+        raise InputError(f"data.folds must be 0 (one held-out part) or from 2 to {rows // 2}, but is {folds}.")
+    train = rows - rows // folds if folds else train
+    if size > train:
+        raise InputError(f"training.batch_size is {size} for only {train} training rows; choose from 1 to {train}.")
+    return train
+
+
+def check_class_weights(plan: Plan, facts: Facts) -> None:
+    """Weights of classes that there are."""
     classes = [str(name) for name in facts.classes or facts.targets]
     for name in plan.loss.class_weights:
         if facts.task == "regression":

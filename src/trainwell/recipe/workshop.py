@@ -11,23 +11,14 @@ import numpy as np
 import torch
 
 from trainwell.base import Seeds, stream_seed
-from trainwell.data import (
-    Encoded,
-    Facts,
-    Preparation,
-    PreparationOptions,
-    Split,
-    Table,
-    fit_preparation,
-    fold_rows,
-    target_array,
-)
-from trainwell.data.batches import Feed, Samples
-from trainwell.engine import Course, Ensemble, train
-from trainwell.networks import Blueprint
+from trainwell.data import Facts, Split, fold_rows
+from trainwell.data.batches import Feed
+from trainwell.engine import Course, Networks, ensemble_of, train
+from trainwell.networks import Structure
 from trainwell.plan import Plan
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.journal import Journal
+from trainwell.recipe.material import Material
 from trainwell.recipe.metrics import MAIN
 from trainwell.recipe.request import Progress, Show
 
@@ -44,20 +35,6 @@ class Row:
     plan: Plan
     seeds: Seeds
     fold: int = 0
-
-
-@dataclass(frozen=True)
-class Material:
-    """The table under one preparation: the preparation and all rows encoded."""
-
-    preparation: Preparation
-    samples: Samples
-
-    def blueprint(self, plan: Plan) -> Blueprint:
-        """The structure of a plan on these inputs."""
-        inputs = self.preparation.inputs
-        outputs = len(self.preparation.classes) if plan.task == "multiclass" else max(1, len(self.preparation.targets))
-        return Blueprint.of(plan, inputs.dense, outputs, inputs.cardinalities)
 
 
 @dataclass(frozen=True)
@@ -79,7 +56,7 @@ class Speed:
         work = len(course.plans) * course.feed.batch_size * course.blueprint.layout.size
         return cls(max(1e-12, (each - cls.fixed) / work))
 
-    def step(self, blueprint: Blueprint, members: int, batch: int) -> float:
+    def step(self, blueprint: Structure, members: int, batch: int) -> float:
         """Seconds of one step of a population."""
         return self.fixed + self.each * members * batch * blueprint.layout.size
 
@@ -91,9 +68,7 @@ class Workshop:
     folder: Path
     plan: Plan
     fixed: tuple[str, ...]
-    table: Table
-    test_table: Table | None
-    facts: Facts
+    material: Material
     split: Split
     clock: Clock
     journal: Journal
@@ -103,9 +78,7 @@ class Workshop:
     carry: dict[str, Any] = field(default_factory=dict)
     stage: str = ""
     best: str | None = None
-    leader: Ensemble | None = None
-    encoding_seconds: float = 0.0
-    _materials: dict[str, Material] = field(default_factory=dict)
+    leader: Networks | None = None
 
     def progress(self, fraction: float, text: str) -> None:
         """Tell the user where the present stage stands."""
@@ -116,31 +89,20 @@ class Workshop:
         )
 
     @property
+    def facts(self) -> Facts:
+        """What is known of the rows."""
+        return self.material.facts
+
+    @property
     def develop(self) -> np.ndarray:
         """Rows for training and validation: all but the test part."""
         return np.concatenate([self.split.train, self.split.validation])
-
-    def material(self, plan: Plan) -> Material:
-        """The encoded table of a plan's encoding; fitted on the training rows alone.
-
-        With folds every row outside the test part trains in some fold, so scales and bins are of all of these.
-        """
-        data = plan.data
-        if data.encoding not in self._materials:
-            rows = self.develop if data.folds else self.split.train
-            options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
-            preparation = fit_preparation(self.table, self.facts, rows, options)
-            began = self.clock.spent
-            encoded = preparation.encode(self.table, with_target=True)
-            self.encoding_seconds = self.clock.spent - began
-            self._materials[data.encoding] = Material(preparation, as_samples(encoded, plan.task, self.device))
-        return self._materials[data.encoding]
 
     def fold_rows(self) -> tuple[np.ndarray, np.ndarray]:
         """(G, n) training and (G, v) validation rows; G = 1 without cross-validation."""
         if not self.plan.data.folds:
             return self.split.train[None], self.split.validation[None]
-        y = target_array(self.table, self.facts)
+        y = self.material.target
         return fold_rows(y, self.develop, self.plan.data.folds, task=self.facts.task, seed=self.plan.seed)
 
     @property
@@ -165,12 +127,11 @@ class Workshop:
 
     def course(self, rows: Sequence[Row], *, only: np.ndarray | None = None) -> Course:
         """A course with these members; `only`: train and validate on these rows instead (for sanity checks)."""
-        material = self.material(rows[0].plan)
         train, validation = self.fold_rows() if only is None else (only[None], only[None])
         parts = list(dict.fromkeys((row.fold, row.seeds.order) for row in rows))
         plan = rows[0].plan
         feed = Feed(
-            material.samples,
+            self.material.samples(plan),
             torch.from_numpy(train[[fold for fold, _ in parts]]).to(self.device),
             torch.from_numpy(validation[[fold for fold, _ in parts]]).to(self.device),
             [order for _, order in parts],
@@ -179,16 +140,24 @@ class Workshop:
         )
         groups = [parts.index((row.fold, row.seeds.order)) for row in rows]
         plans, seeds = [row.plan for row in rows], [row.seeds for row in rows]
-        blueprint = material.blueprint(plan)
-        p = material.preparation
-        names = [str(name) for name in p.classes or p.targets]
-        return Course(blueprint, plans, seeds, feed, groups, classes=names, monitor=self.monitor, device=self.device)
+        structure = self.material.structure(plan, bare=only is not None)
+        names = [str(name) for name in self.facts.classes or self.facts.targets]
+        return Course(structure, plans, seeds, feed, groups, classes=names, monitor=self.monitor, device=self.device)
+
+    def ensemble(self, course: Course, members: Sequence[int]) -> Networks:
+        """The best weights of these members, as they are kept."""
+        return self.material.finished(ensemble_of(course, members))
+
+    @property
+    def test_rows(self) -> int:
+        """Rows that nothing is chosen by."""
+        given = self.material.test_target
+        return len(self.split.test) if given is None else len(given)
 
     @property
     def training_ends(self) -> float:
         """The share of the budget after which no training may go on: the test and the report take the rest."""
-        test = self.test_table.rows if self.test_table is not None else len(self.split.test)
-        reserve = REPORTING + 3 * self.encoding_seconds * test / self.table.rows
+        reserve = REPORTING + self.material.test_seconds * self.test_rows
         return max(0.5, min(0.94, 1 - reserve / self.clock.budget))
 
     def log(self, line: str) -> None:
@@ -198,18 +167,3 @@ class Workshop:
     def note_best(self, metric: float) -> None:
         """Remember the best validation metric so far, for the live view."""
         self.best = f"{MAIN[self.facts.task].replace('_', ' ')} {metric:.4f}"
-
-
-def as_samples(encoded: Encoded, task: str, device: torch.device | str = "cpu") -> Samples:
-    """Encoded rows as tensors; a binary target becomes one column of 0 and 1."""
-    y = None
-    if encoded.y is not None:
-        y = torch.from_numpy(encoded.y)
-        y = y.to(torch.float32).unsqueeze(1) if task == "binary" else y
-    x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
-    return Samples(x.to(device), categories.to(device), None if y is None else y.to(device))
-
-
-def as_probabilities(prediction: np.ndarray, task: str) -> np.ndarray:
-    """Predictions (N, C) with both classes of a binary task: (N, 2)."""
-    return np.concatenate([1 - prediction, prediction], axis=1) if task == "binary" else prediction

@@ -37,8 +37,11 @@ def advice(records: Records, standing: Standing | None, fit: Fit) -> tuple[str, 
 
 def _interrupted(case: Case) -> Iterator[str]:
     if case.records.interrupted:
-        path = shlex.quote(case.records.place)
-        yield f"The run was stopped by Ctrl-C. Go on where it stopped: `trainwell resume {path}`."
+        place = case.records.place
+        command = f"trainwell resume {shlex.quote(place)}"
+        if case.records.of_module:
+            command = f"trainwell.resume({json.dumps(place)}, module=make_model)"
+        yield f"The run was stopped by Ctrl-C. Go on where it stopped: `{command}`."
 
 
 def _failed_checks(case: Case) -> Iterator[str]:
@@ -51,21 +54,23 @@ def _failed_checks(case: Case) -> Iterator[str]:
 def _critical(case: Case) -> Iterator[str]:
     for finding in case.records.findings or ():
         if finding.severity == "critical":
-            yield f"Mend {code(finding.kind)}: {first_remedy(finding)}"
+            yield f"Mend {code(finding.kind)}: {first_remedy(finding, in_python=case.records.of_module)}"
 
 
 def _leaks(case: Case) -> Iterator[str]:
     for finding in case.records.findings or ():
         if finding.kind == "train-test-leak" and finding.severity != "critical":
-            yield f"Do not trust these figures before {code(finding.kind)} is looked into: {first_remedy(finding)}"
+            remedy = first_remedy(finding, in_python=case.records.of_module)
+            yield f"Do not trust these figures before {code(finding.kind)} is looked into: {remedy}"
 
 
-def first_remedy(finding: Finding) -> str:
+def first_remedy(finding: Finding, *, in_python: bool = False) -> str:
     """The smallest remedy as a sentence, with the settings that make it."""
     if not finding.remedies:
         return f"see `trainwell explain {finding.kind}`."
     remedy = finding.remedies[0]
     settings = " ".join(f"--set {path}={value}" for path, value in (remedy.change or {}).items())
+    settings = f"settings={remedy.change}" if in_python and remedy.change else settings
     return f"{remedy.why}{f' ({code(settings)})' if settings else ''}."
 
 
@@ -74,11 +79,16 @@ def _loses(case: Case) -> Iterator[str]:
     if s is None or s.part != "test":
         return
     if GUESS in s.others and s.against(GUESS) != "ahead":
-        yield "Ask whether the columns can tell the target at all: the inputs may not hold the answer."
+        inputs = "inputs" if case.records.of_module else "columns"
+        yield f"Ask whether the {inputs} can tell the target at all: the inputs may not hold the answer."
     elif s.best_rival and s.against(s.best_rival) == "behind":
-        longer = f"a longer search (`--budget {longer_budget(budget)}`)" if budget else "a longer search"
-        name = model_name(s.best_rival)
-        yield f"Use {name} for this table, or give the network {longer} and see whether it catches up."
+        name, of_module = model_name(s.best_rival), case.records.of_module
+        longer = "a longer search"
+        if budget:
+            to = longer_budget(budget)
+            longer += f' (`budget="{to}"`)' if of_module else f" (`--budget {to}`)"
+        what = "these data" if of_module else "this table"
+        yield f"Use {name} for {what}, or give the network {longer} and see whether it catches up."
 
 
 def longer_budget(budget: float) -> str:
@@ -94,12 +104,20 @@ def _short_search(case: Case) -> Iterator[str]:
     search, budget = case.records.evidence("search"), case.records.result.get("budget")
     if "trials" in search and search["trials"] < FEW_TRIALS and not case.records.interrupted:
         given = f" in {seconds(budget)}" if budget else ""
-        yield f"Only {counted(search['trials'], 'plan')} could be tried{given}: a larger `--budget` searches more."
+        option = _option(case)
+        yield f"Only {counted(search['trials'], 'plan')} could be tried{given}: a larger {option} searches more."
 
 
 def _fit_advice(case: Case) -> Iterator[str]:
     if case.fit.kind == "underfit":
-        yield "The networks underfit: a larger `--budget` trains them longer, `--set network.width` makes them larger."
+        larger = (
+            "a larger module may fit better" if case.records.of_module else "`--set network.width` makes them larger"
+        )
+        yield f"The networks underfit: a larger {_option(case)} trains them longer, {larger}."
+
+
+def _option(case: Case) -> str:
+    return "`budget`" if case.records.of_module else "`--budget`"
 
 
 def _small_test(case: Case) -> Iterator[str]:
@@ -114,7 +132,9 @@ def _go_on(case: Case) -> str:
     if not case.records.result.get("members"):
         if case.records.interrupted:
             return ""
-        return "Train: `trainwell fit` with the same data and target."
+        return f"Train: `trainwell{'.' if case.records.of_module else ' '}fit` with the same data."
+    if case.records.of_module:
+        return f"Predict new rows with `trainwell.load({json.dumps(path)}, module=make_model).predict(X)`."
     command = f"trainwell predict {shlex.quote(path)} NEW.csv"
     return f"Predict new rows with `{command}`, or in Python with `trainwell.load({json.dumps(path)})`."
 

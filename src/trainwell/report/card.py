@@ -41,6 +41,8 @@ def model_card(run_dir: Path) -> str:
 
 
 def _front(records: Records) -> str:
+    if records.of_module:
+        return "---\nlibrary_name: trainwell\ntags:\n- trainwell\n- pytorch\n---"
     kind = TAGS.get(records.task, "tabular-classification")
     return f"---\nlibrary_name: trainwell\npipeline_tag: {kind}\ntags:\n- trainwell\n- {kind}\n---"
 
@@ -66,6 +68,7 @@ def _data(records: Records) -> str:
         return "The record of the data is missing."
     columns = [c for c in e.get("columns") or () if c.get("used", True)]
     lines = [f"{counted(e.get('rows') or 0, 'row')}: {split_told(e)}."]
+    lines += [f"Each input is {_code(e.get('inputs'))}."] if e.get("module") else []
     if columns:
         lines += ["", "| input | kind | missing |", "|---|---|---|"]
         lines += [
@@ -110,6 +113,16 @@ def _caveats(records: Records) -> str:
 
 def _loading(records: Records) -> str:
     name = re.sub(r"[^\w.\-]", "?", records.name)
+    if records.of_module:
+        about = records.evidence("data").get("module") or {}
+        return (
+            f'```python\nimport trainwell\n\nrun = trainwell.load("{name}", module=make_model)   # the run directory\n'
+            "run.predict(X)                   # an array or tensor, in the form in which the module takes it\n"
+            f"run.member(0)                    # one network: a plain {about.get('class', 'torch.nn.Module')}\n```\n\n"
+            f"`make_model` builds the module ({_code(about.get('class', '?'))}); its code is not kept here. "
+            "`weights.safetensors` holds its tensors by their names, with the networks along the first axis. No file "
+            "here is a pickle; loading them runs no code but the factory's."
+        )
     return (
         f'```python\nimport trainwell\n\nrun = trainwell.load("{name}")   # the run directory, one above this folder\n'
         "run.predict(table)               # a file's path, a pandas or polars frame, or arrays\n"

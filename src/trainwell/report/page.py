@@ -1,6 +1,5 @@
 """The report of a run: one offline HTML file, made from the run directory alone."""
 
-import os
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from trainwell.base import InputError
+from trainwell.base.files import replace_text
 from trainwell.report.advice import advice, remedies_told
 from trainwell.report.blocks import Prose, Section, Tile, Tone
 from trainwell.report.fit import courses, judge_fit
@@ -42,9 +42,7 @@ def write_report(run_dir: Path) -> Path:
         RunError: there is no such directory, or no readable result in it.
     """
     path = Path(run_dir) / REPORT
-    unfinished = path.with_suffix(".partial")
-    unfinished.write_text(render(read_records(Path(run_dir))), encoding="utf-8")
-    os.replace(unfinished, path)
+    replace_text(path, render(read_records(Path(run_dir))))
     return path
 
 

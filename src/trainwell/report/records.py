@@ -45,6 +45,11 @@ class Records:
         return str(self.result.get("task", ""))
 
     @property
+    def of_module(self) -> bool:
+        """Whether the networks are of the user's own class."""
+        return self.result.get("kind") == "module"
+
+    @property
     def targets(self) -> list[str]:
         """Names of the columns that are predicted."""
         return [

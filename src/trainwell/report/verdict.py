@@ -157,16 +157,18 @@ def what_was_trained(records: Records) -> str:
     members = int(records.result.get("members") or 0)
     if not members:
         return ""
-    what = counted(members, "dense network", numerals=True)
-    if plan is not None:
+    what = counted(members, "network" if records.of_module else "dense network", numerals=True)
+    weights, each = final.get("parameters") or data.get("parameters"), " each" if members > 1 else ""
+    if records.of_module:
+        what += f" of your {code((data.get('module') or {}).get('class', '?'))}"
+        what += f" ({number(weights)} weights{each})" if weights else ""
+    elif plan is not None:
         n = plan.network
         size = (
             f"{counted(n.depth, 'hidden layer', numerals=True)} of {n.width} {n.activation} units"
             if n.depth
             else "no hidden layer"
         )
-        each = " each" if members > 1 else ""
-        weights = final.get("parameters") or data.get("parameters")
         what += f" ({size}{f', {number(weights)} weights{each}' if weights else ''})"
     text = f"{capital(what)} {'was' if members == 1 else 'were'} trained to predict {_targets(records)}"
     used = [c for c in data.get("columns") or () if c.get("used", True)]
@@ -174,7 +176,7 @@ def what_was_trained(records: Records) -> str:
         text += f" from {counted(len(used), 'column')}"
     if data.get("train"):
         rows = data["train"] if not data.get("folds") else data["train"] + data.get("validation", 0)
-        text += f" of {counted(rows, 'row')}"
+        text += f" {'of' if used else 'from'} {counted(rows, 'row')}"
     text += "; the prediction is their average." if members > 1 else "."
     return text
 
@@ -192,7 +194,7 @@ def how_good(records: Records, s: Standing) -> list[str]:
     if GUESS in s.others:
         sentences.append(_against_guess(records, s))
     if s.best_rival:
-        sentences.append(_against_rival(s, s.best_rival))
+        sentences.append(_against_rival(records, s, s.best_rival))
     validation = (records.result.get("validation") or {}).get(s.metric)
     if s.part == "test" and is_number(validation):
         sentences.append(_against_validation(s, float(validation)))
@@ -205,7 +207,7 @@ def _against_guess(records: Records, s: Standing) -> str:
     return text + {"ahead": ".", "level": ", just the same.", "behind": ", which is better."}[s.against(GUESS)]
 
 
-def _against_rival(s: Standing, rival: str) -> str:
+def _against_rival(records: Records, s: Standing, rival: str) -> str:
     name, other, relation = model_name(rival), s.others[rival], s.against(rival)
     if relation == "level":
         return f"The best baseline, {name}, does just as well."
@@ -214,7 +216,8 @@ def _against_rival(s: Standing, rival: str) -> str:
     if s.within_doubt(rival):
         return f"{text}, which is within what chance alone gives on so many rows."
     if relation == "behind":
-        return f"{text}. For this table {name} is the better model as things stand."
+        what = "these data" if records.of_module else "this table"
+        return f"{text}. For {what} {name} is the better model as things stand."
     return f"{text}."
 
 

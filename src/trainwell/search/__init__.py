@@ -4,4 +4,12 @@ Contract: `draw` gives plans grouped by structure; `halve` trains their populati
 """
 
 from trainwell.search.halving import Entry as Entry, Rung as Rung, halve as halve, ladder as ladder
-from trainwell.search.space import COLUMN_SPACE as COLUMN_SPACE, STRUCTURE_SPACE as STRUCTURE_SPACE, draw as draw
+from trainwell.search.space import (
+    COLUMN_SPACE as COLUMN_SPACE,
+    DENSE_SPACE as DENSE_SPACE,
+    STRUCTURE_SPACE as STRUCTURE_SPACE,
+    Space as Space,
+    draw as draw,
+    has_use as has_use,
+    module_space as module_space,
+)

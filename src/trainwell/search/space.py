@@ -1,59 +1,72 @@
 """The space of plans, and random draws from it (Bergstra & Bengio 2012; scales log-uniform, row B6).
 
-Structure makes a population, columns make its members; so a draw is a few structures with many members each.
+Structure makes a population, columns make its members; so a draw is a few structures with many members each. What is
+searched, and within which range, stands with the plan's fields and the ingredients' hyperparameters.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from trainwell.plan import Plan, hypers
+from trainwell.base import Between, OneOf, Search
+from trainwell.engine import STRUCTURE
+from trainwell.plan import Plan, described, hypers, is_of_tables, paths, searched
 
-Draw = Callable[[np.random.Generator], Any]
+ALWAYS = (
+    "optimizer.weight_decay",
+    "regularisation.dropout",
+    "loss.label_smoothing",
+    "initialiser.gain",
+    "optimizer.beta2",
+)  # drawn first, and also where a plan has no use for them: the other draws of a seed then do not depend on the plan
 
-
-def log_uniform(low: float, high: float) -> Draw:
-    """Uniform in the logarithm."""
-    return lambda rng: float(np.exp(rng.uniform(np.log(low), np.log(high))))
-
-
-def choice(*values: Any) -> Draw:
-    """One of these, equally likely."""
-    return lambda rng: values[int(rng.integers(len(values)))]
-
-
-def sometimes(share: float, draw: Draw, otherwise: Any = 0.0) -> Draw:
-    """A draw in this share of cases, else a fixed value."""
-    return lambda rng: draw(rng) if rng.random() < share else otherwise
-
-
-def uniform(low: float, high: float) -> Draw:
-    """Uniform between two bounds."""
-    return lambda rng: float(rng.uniform(low, high))
+_FOUND = {path: search for path in (*ALWAYS, *paths()) if (search := searched(path)) is not None}
+STRUCTURE_SPACE: dict[str, Search] = {path: search for path, search in _FOUND.items() if path in STRUCTURE}
+COLUMN_SPACE: dict[str, Search] = {path: search for path, search in _FOUND.items() if path not in STRUCTURE}
+WIDTH_FACTORS = OneOf(0.5, 1.0, 1.0, 2.0)
+BATCH_FACTORS = (1.0, 2.0, 4.0)  # none makes an epoch dearer
 
 
-# Ranges: RealMLP's and TabM's search spaces (practice.md 4.1, 4.2), narrowed to what a small CPU trains in minutes.
-STRUCTURE_SPACE: dict[str, Draw] = {
-    "data.encoding": choice("piecewise-linear", "plain"),
-    "network.depth": choice(0, 1, 1, 2, 2, 3, 4),
-    "network.activation": choice("relu", "silu", "selu", "gelu"),
-    "network.norm": choice("none", "none", "layer", "batch"),
-    "network.residual": choice(False, True),
-}
-WIDTH_FACTORS = (0.5, 1.0, 1.0, 2.0)
+@dataclass(frozen=True)
+class Space:
+    """What a search may vary, by path; the rate always is.
 
-COLUMN_SPACE: dict[str, Draw] = {
-    "optimizer.weight_decay": sometimes(0.7, log_uniform(1e-4, 0.3)),
-    "regularisation.dropout": sometimes(0.6, uniform(0.05, 0.5)),
-    "loss.label_smoothing": sometimes(0.3, log_uniform(0.01, 0.1)),
-    "initialiser.gain": sometimes(0.3, log_uniform(0.5, 1.5), 1.0),
-    "optimizer.beta2": choice(0.95, 0.99, 0.999),
-}
+    Attributes:
+        structure, columns: draws. factors: structure too, drawn as a multiple of the plan's own value.
+        most: structures that there are, at the most.
+    """
+
+    structure: Mapping[str, Search]
+    factors: Mapping[str, OneOf]
+    columns: Mapping[str, Search]
+    most: int = 1_000
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """All that may differ between two plans."""
+        return (*self.structure, *self.factors, "optimizer.learning_rate", *self.columns)
+
+
+DENSE_SPACE = Space(STRUCTURE_SPACE, {"network.width": WIDTH_FACTORS}, COLUMN_SPACE)
+
+
+def module_space(*, dropout: bool, largest: float, fixed: Sequence[str]) -> Space:
+    """What there is to vary about a user's module, whose structure stays.
+
+    Args:
+        dropout: whether its rate is the plan's. largest: multiple of the batch size that the rows allow.
+    """
+    without = () if dropout else ("regularisation.dropout",)
+    columns = {p: search for p, search in COLUMN_SPACE.items() if p not in without and not is_of_tables(p)}
+    factors = tuple(f for f in BATCH_FACTORS if f <= largest and "training.batch_size" not in fixed)
+    return Space({}, {"training.batch_size": OneOf(*factors)} if factors else {}, columns, most=max(1, len(factors)))
 
 
 def draw(
     plan: Plan,
+    space: Space = DENSE_SPACE,
     *,
     structures: int,
     members: int,
@@ -63,24 +76,24 @@ def draw(
 ) -> list[list[Plan]]:
     """Plans to try, grouped by structure; the first of the first group is `plan` itself.
 
-    The second structure differs in the encoding of numbers alone: that is what matters most, and what no table tells
-    beforehand (docs/log.md). The others are drawn.
+    For tables the second structure differs in the encoding of numbers alone: that is what matters most, and what no
+    table tells beforehand (docs/log.md). The others are drawn.
 
     Args:
-        plan: the complete plan to vary. fixed: paths that must stay as they are.
+        plan: the complete plan to vary. space: in what. fixed: paths that must stay as they are.
         structures, members: how many groups, of how many plans each.
         rates: the learning rates between which to draw, log-uniform.
     """
     groups: list[list[Plan]] = []
     seen: set[tuple[Any, ...]] = set()
     for _ in range(structures * 10):
-        shape = _structure(plan, fixed, seed, len(groups))
-        key = tuple(shape.get(path, plan.get(path)) for path in (*STRUCTURE_SPACE, "network.width"))
+        shape = _structure(plan, space, fixed, seed, len(groups))
+        key = tuple(shape.get(path, plan.get(path)) for path in (*space.structure, *space.factors))
         if key in seen:
             continue
         seen.add(key)
         base = _search(plan, shape)
-        columns = [_columns(base, rates, fixed, seed) for _ in range(members)]
+        columns = [_columns(base, space, rates, fixed, seed) for _ in range(members)]
         groups.append([_search(base, {} if not groups and i == 0 else c) for i, c in enumerate(columns)])
         if len(groups) == structures:
             break
@@ -91,20 +104,29 @@ def _search(plan: Plan, values: Mapping[str, Any]) -> Plan:
     return plan.edited(values, by="search", why="drawn at random") if values else plan
 
 
-def _structure(plan: Plan, fixed: Sequence[str], seed: np.random.Generator, number: int) -> dict[str, Any]:
+def _structure(
+    plan: Plan, space: Space, fixed: Sequence[str], seed: np.random.Generator, number: int
+) -> dict[str, Any]:
     if number == 0:
         return {}
-    if number == 1 and "data.encoding" not in fixed:
+    if number == 1 and "data.encoding" in space.structure and "data.encoding" not in fixed:
         return {"data.encoding": "plain" if plan.data.encoding == "piecewise-linear" else "piecewise-linear"}
-    shape = {path: pick(seed) for path, pick in STRUCTURE_SPACE.items()}
-    shape["network.width"] = max(1, round(plan.network.width * choice(*WIDTH_FACTORS)(seed)))
-    if plan.training.batch_size < 8:
+    shape = {path: search.draw(seed) for path, search in space.structure.items()}
+    shape |= {path: max(1, round(plan.get(path) * factor.draw(seed))) for path, factor in space.factors.items()}
+    if plan.training.batch_size < 8 and "network.norm" in shape:
         shape["network.norm"] = "none"  # statistics of so few samples are noise
     return {path: value for path, value in shape.items() if path not in fixed}
 
 
-def _columns(plan: Plan, rates: tuple[float, float], fixed: Sequence[str], seed: np.random.Generator) -> dict[str, Any]:
-    values = {"optimizer.learning_rate": log_uniform(*rates)(seed)}
-    values |= {path: pick(seed) for path, pick in COLUMN_SPACE.items()}
-    unused = [path for path in values if path in hypers() and plan.standard(path) is None]
-    return {path: value for path, value in values.items() if path not in fixed and path not in unused}
+def _columns(
+    plan: Plan, space: Space, rates: tuple[float, float], fixed: Sequence[str], seed: np.random.Generator
+) -> dict[str, Any]:
+    values = {"optimizer.learning_rate": Between(*rates, log=True).draw(seed)}
+    values |= {path: s.draw(seed) for path, s in space.columns.items() if path in ALWAYS or has_use(plan, path)}
+    return {path: value for path, value in values.items() if path not in fixed and has_use(plan, path)}
+
+
+def has_use(plan: Plan, path: str) -> bool:
+    """Whether a plan's ingredients have this value, and it is worth searching for them."""
+    by = hyper.searched_by if (hyper := described(path)) is not None else ()
+    return plan.uses(path) and (not by or plan.chosen(hypers()[path]) in by)

@@ -5,11 +5,13 @@
             law(case)
 
 A law raises `AssertionError` with a sentence. The cases are derived from the registries, so that a new activation,
-loss, optimizer or schedule is held to the laws as soon as it stands in its table.
+loss, optimizer or schedule is held to the laws as soon as it stands in its table. `crossed()` are fewer: each has an
+entry of every family.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -22,7 +24,7 @@ from trainwell.base import Registry, Seeds
 from trainwell.base.streams import stream
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, Stop, load_checkpoint, save_checkpoint, train
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
+from trainwell.ingredients import LOSSES, REGULARISERS
 from trainwell.networks import Blueprint
 from trainwell.plan import NAMED, Plan, hypers
 
@@ -31,8 +33,12 @@ ROWS, TRAIN, BATCH, EPOCHS = 60, 40, 16, 18  # a last batch of 8; 54 steps, an e
 CROWD, FEW = 64, 7
 TOLERANCE = 1e-9
 SHORT = 15  # steps of the laws that compare bits
-KILLED_AT = (8, 24, 54)  # steps; some are evaluations, the last is the end
+LONGER = 24  # steps of the law that rounding may grow in
 CULLED_AT = 25  # no evaluation falls on this step
+ALIKE = {
+    "initialiser.name": ("zeros", "constant")
+}  # units then learn alike or not at all, and would hide what others do
+KILLED_AT = (8, 24, CULLED_AT, 36)  # steps; some are evaluations, the last is the end
 
 
 @dataclass(frozen=True)
@@ -56,8 +62,17 @@ class Case:
     def __str__(self) -> str:
         return self.name
 
+    @cached_property
+    def _plans(self) -> dict[tuple[int, int], Plan]:
+        return {}
+
     def plan(self, member: int, world: int = 0) -> Plan:
         """The plan of a member; `world` chooses among other sets of hyperparameters."""
+        if (member, world) not in self._plans:  # made once: it takes longer than a step
+            self._plans[member, world] = self._plan(member, world)
+        return self._plans[member, world]
+
+    def _plan(self, member: int, world: int) -> Plan:
         rng = stream("members", world, member)
         own = {
             "optimizer.learning_rate": 10 ** rng.uniform(-3, -1.5),
@@ -139,20 +154,28 @@ STANDARD: dict[str, Any] = {
 
 
 def cases() -> list[Case]:
-    """Every entry of the registries, and every switch of the structure."""
-    named = [
-        *(Case(f"activation {name}", {"network.activation": name}) for name in ACTIVATIONS),
-        *(Case(f"loss {name}", {"loss.name": name}) for name in LOSSES),
-        *(Case(f"optimizer {name}", {"optimizer.name": name}) for name in OPTIMIZERS),
-        *(Case(f"schedule {name}", {"schedule.name": name}) for name in SCHEDULES),
-        *(Case(f"initialiser {name}", {"initialiser.name": name}) for name in INITIALISERS),
-        *(Case(f"norm {name}", {"network.norm": name}) for name in NORMS),
-        *(Case(f"regulariser {name}", regularisers=(name,)) for name in REGULARISERS),
-    ]
+    """Every entry of the registries by itself, and every switch of the structure."""
+    named = [Case(f"{r.family} {name}", {path: name}) for path, r in NAMED.items() for name in r]
+    return [*named, *(Case(f"regulariser {name}", regularisers=(name,)) for name in REGULARISERS), *structures()]
+
+
+def crossed() -> list[Case]:
+    """Every entry of the registries in some case, one of each family at a time, and every switch of the structure."""
+    entries = {path: [name for name in r if name not in ALIKE.get(path, ())] for path, r in NAMED.items()}
+    regularisers = list(REGULARISERS)
+    found = []
+    for i in range(max(map(len, (*entries.values(), regularisers)))):
+        edits = {path: names[i % len(names)] for path, names in entries.items()}
+        regulariser = regularisers[i % len(regularisers)]
+        found.append(Case(" ".join([*edits.values(), regulariser]), edits, regularisers=(regulariser,)))
+    return [*found, *structures()]
+
+
+def structures() -> list[Case]:
+    """Every switch of the structure, and all at once."""
     structure = {"network.norm": "batch", "network.residual": True, "network.depth": 3}
     everything = {**structure, "schedule.name": "one-cycle"}
     return [
-        *named,
         Case("no hidden layer", {"network.depth": 0}),
         Case("norm behind, own weights", {"network.norm": "batch", "network.norm_place": "after"}),
         Case("weight norm", {"network.weight_norm": "weight"}),
@@ -193,9 +216,9 @@ def live(course: Course, *, until: int | None = None, watched: bool = False) -> 
 
 def alone_as_in_company(case: Case) -> None:
     """A member trained alone and the same member among 63 others have the same losses (float64, to 1e-9)."""
-    crowd = live(case.course(range(CROWD)))
     k = CROWD // 2
-    apart = (live(case.course([k])).losses[:, 0] - crowd.losses[:, k]).abs().max()
+    crowd, alone = (live(case.course(who), until=LONGER).losses[:LONGER] for who in (range(CROWD), [k]))
+    apart = (alone[:, 0] - crowd[:, k]).abs().max()
     _hold(bool(apart <= TOLERANCE), case, f"member {k} alone and in company differ by {float(apart):.1e} in loss")
 
 
@@ -220,21 +243,19 @@ def others_do_not_matter(case: Case) -> None:
 
 
 def a_nan_stays_in_its_row(case: Case) -> None:
-    """A member driven to NaN (by a huge rate, by NaN weights) leaves 63 others bit-identical, also once it is gone."""
-    lost = CROWD // 3
+    """Members driven to NaN (by a huge rate, by NaN weights) leave 62 others bit-identical, also once they are gone."""
+    burnt, poisoned = CROWD // 3, CROWD // 2
     well = live(case.course(range(CROWD), dtype=torch.float32), until=SHORT)
-    huge = [case.plan(k) for k in range(CROWD)]
-    huge[lost] = huge[lost].edited({"optimizer.learning_rate": 1e38}, by="user", why="to be lost")
-    burnt, poisoned = (
-        case.course(range(CROWD), huge, dtype=torch.float32),
-        case.course(range(CROWD), dtype=torch.float32),
-    )
-    poisoned.population.theta[lost] = float("nan")
-    for why, course in {"a huge rate": burnt, "NaN weights": poisoned}.items():
-        life = live(course, until=SHORT)
+    plans = [case.plan(k) for k in range(CROWD)]
+    plans[burnt] = plans[burnt].edited({"optimizer.learning_rate": 1e38}, by="user", why="to be lost")
+    course = case.course(range(CROWD), plans, dtype=torch.float32)
+    course.population.theta[poisoned] = float("nan")
+    life = live(course, until=SHORT)
+    for why, lost in {"a huge rate": burnt, "NaN weights": poisoned}.items():
         kind = course.outcomes[lost].kind
         _hold(kind == "diverged", case, f"a member with {why} should have diverged, but the outcome is '{kind}'")
-        _same(case, f"beside a member with {why}, members", well, life, [(k, k) for k in range(CROWD) if k != lost])
+    others = [(k, k) for k in range(CROWD) if k not in (burnt, poisoned)]
+    _same(case, "beside members with a huge rate and with NaN weights, members", well, life, others)
 
 
 def observation_changes_nothing(case: Case) -> None:
@@ -246,27 +267,28 @@ def observation_changes_nothing(case: Case) -> None:
 
 
 def a_stop_loses_nothing(case: Case) -> None:
-    """Killed at any step and resumed from the checkpoint written there: the same end, bit for bit."""
-    plans = [case.plan(k).edited({"training.patience": 2}, by="user", why="short") for k in range(FEW)]
+    """Killed again and again and resumed from the checkpoint written then: the same end, bit for bit."""
+    short = {"training.patience": 2, "training.epochs": 12}
+    plans = [case.plan(k).edited(short, by="user", why="short") for k in range(FEW)]
 
     def fresh() -> Course:
         return case.course(range(FEW), plans, dtype=torch.float32)
 
-    def train_on(course: Course, folder: Path | None = None) -> None:
+    def train_on(course: Course, killed_at: int | None = None) -> Course:
         for moment in train(course):
-            if folder is not None and moment.step in KILLED_AT:
-                save_checkpoint(course, folder / str(moment.step))
             if moment.step == CULLED_AT:
                 moment.send(Stop([0], "culled"))
+            if moment.step == killed_at:
+                break
+        return course
 
-    whole = fresh()
+    whole, part = train_on(fresh()), fresh()
     with TemporaryDirectory() as folder:
-        train_on(whole, Path(folder))
-        for step in sorted(int(path.name) for path in Path(folder).iterdir()):
-            resumed = fresh()
-            load_checkpoint(resumed, Path(folder) / str(step))
-            train_on(resumed)
-            _same_end(case, f"killed at step {step} and resumed, ", whole, resumed)
+        for step in KILLED_AT:
+            save_checkpoint(train_on(part, step), Path(folder) / "checkpoint")
+            part = fresh()
+            load_checkpoint(part, Path(folder) / "checkpoint")
+    _same_end(case, f"killed at steps {KILLED_AT} and resumed, ", whole, train_on(part))
 
 
 def _same_end(case: Case, what: str, whole: Course, resumed: Course) -> None:

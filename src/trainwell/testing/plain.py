@@ -107,12 +107,11 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
     per_epoch = updates_per_epoch(plan, n)
     total, best = plan.training.epochs * per_epoch, torch.tensor(torch.inf)
     order = torch.arange(n)
-    for step in range(1, total + 1):
+    for step, rate in enumerate(rates(plan, total, per_epoch), start=1):
         if (step - 1) % per_epoch == 0:
             order = torch.randperm(n)
         part = order[(step - 1) % per_epoch * size :][:size]
         before = [weight.detach().clone() for weight in network.weights] if wanted(step) else []
-        rate = plan.optimizer.learning_rate * factor(plan, step - 1, total, per_epoch)
         loss = update(network, optimizer, plan, rate, rows.x[part], rows.y[part], rows.task)
         layers = views(network, before) if wanted(step) else None
         moment = Moment(
@@ -124,10 +123,11 @@ def moments(network: Network, plan: Plan, rows: Rows) -> Iterator[Moment]:
         yield moment
 
 
-def factor(plan: Plan, step: int, total: int, per_epoch: int) -> float:
-    """The schedule's factor on the rate."""
+def rates(plan: Plan, total: int, per_epoch: int) -> list[float]:
+    """The scheduled rate of each update."""
     warmup = torch.tensor([[plan.schedule.warmup]], dtype=torch.float64)
-    return float(factors([plan.schedule.name], Clock(step, total, per_epoch), {}, warmup))
+    shape = factors([plan.schedule.name], Clock(torch.arange(total), total, per_epoch), {}, warmup)
+    return (plan.optimizer.learning_rate * shape[0]).tolist()
 
 
 def updates_per_epoch(plan: Plan, rows: int) -> int:

@@ -11,10 +11,8 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 
-from trainwell.data import Preparation, PreparationOptions, fit_preparation, target_array
 from trainwell.recipe.metrics import MAIN, score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.stages.testing import test_rows
 from trainwell.recipe.workshop import Workshop
 
 ROWS_A_SECOND = 1_500  # rows that boosting fits in about 1 % of the budget; more are left out and that is said
@@ -23,16 +21,19 @@ NUMBERS_A_SECOND = 60_000
 
 def compare_baselines(ws: Workshop) -> Result:
     """Fit each baseline on training and validation rows, judge it on the test part (else on validation)."""
-    plan = ws.plan
-    options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
-    preparation = fit_preparation(ws.table, ws.facts, ws.split.train, options)
-    fit_rows, table, rows, part = _parts(ws)
-    x, y = _inputs(preparation, ws.table), target_array(ws.table, ws.facts)
-    x_test = x[rows] if table is ws.table else _inputs(preparation, table)[rows]
-    truth = target_array(table, ws.facts)[rows]
+    given = ws.material.plain_inputs(ws.plan, ws.split.train)
+    x, x_apart = (np.zeros((ws.facts.rows, 1)), None) if given is None else given
+    fit_rows, part = _rows(ws, x.shape[1])
+    y, apart = ws.material.target, ws.material.test_target
+    if apart is not None:
+        truth, x_test = apart, np.zeros((len(apart), 1)) if x_apart is None else x_apart
+    else:
+        rows = ws.split.test if part == "test" else ws.split.validation
+        truth, x_test = y[rows], x[rows]
     scores: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}
-    models = _models(ws.facts.task, len(ws.facts.targets), plan.seed)
+    models = _models(ws.facts.task, len(ws.facts.targets), ws.plan.seed)
+    models = models if given is not None else {"constant": models["constant"]}
     for i, (name, model) in enumerate(models.items()):
         ws.progress(i / len(models), f"{name} on {len(fit_rows)} rows")
         began = time.monotonic()
@@ -52,22 +53,14 @@ def compare_baselines(ws: Workshop) -> Result:
     return Result(None, evidence, {"scores": scores})
 
 
-def _parts(ws: Workshop) -> tuple[np.ndarray, Any, np.ndarray, str]:
-    """Rows to fit on, and the table and rows to judge by."""
-    table, rows = test_rows(ws)
-    fit, part = ws.develop, "test"
-    if not len(rows):
-        table, rows, fit, part = ws.table, ws.split.validation, ws.split.train, "validation"
-    columns = max(1, len(ws.facts.used))
+def _rows(ws: Workshop, inputs: int) -> tuple[np.ndarray, str]:
+    """Rows to fit on, and the part to judge by."""
+    fit, part = (ws.develop, "test") if ws.test_rows else (ws.split.train, "validation")
+    columns = max(1, len(ws.facts.used) or inputs)
     most = int(min(ROWS_A_SECOND, NUMBERS_A_SECOND / columns) * ws.clock.budget)
     if len(fit) > most:
         fit = fit[np.linspace(0, len(fit) - 1, max(2, most)).astype(np.int64)]
-    return fit, table, rows, part
-
-
-def _inputs(preparation: Preparation, table: Any) -> np.ndarray:
-    encoded = preparation.encode(table, with_target=False)
-    return np.concatenate([encoded.x, encoded.categories.astype(np.float32)], axis=1)
+    return fit, part
 
 
 def _models(task: str, targets: int, seed: int) -> dict[str, Any]:

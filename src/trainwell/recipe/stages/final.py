@@ -9,14 +9,15 @@ import numpy as np
 import polars as pl
 import torch
 
-from trainwell.data import target_array
+from trainwell.base.files import replace_file
 from trainwell.data.batches import Samples
-from trainwell.engine import Course, Ensemble, Record, train
-from trainwell.engine.checkpoint import Saver, replace_file
+from trainwell.engine import Course, Networks, Record, train
+from trainwell.engine.checkpoint import Saver
+from trainwell.engine.size import free_bytes, members_that_fit
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop, as_probabilities
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
 from trainwell.vitals import observe, sampling
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
@@ -49,6 +50,9 @@ def _design(ws: Workshop) -> dict[str, Any]:
     wanted, epochs = plan.ensemble.members, plan.training.epochs
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:
         wanted = max(wanted, 3 * ws.folds)
+    structure = ws.material.structure(plan)
+    room = members_that_fit(structure, plan, wanted=wanted, free=free_bytes(ws.device))
+    memory, wanted = ("; more do not fit into memory" if room < wanted else ""), room
     sample = [Row(plan, ws.seeds(f"design {i}", fold=i % ws.folds, shared=False), i % ws.folds) for i in range(4)]
     course = ws.course(sample)
     blueprint, steps, speed = course.blueprint, course.feed.steps_per_epoch, Speed.measured(course)
@@ -68,7 +72,7 @@ def _design(ws: Workshop) -> dict[str, Any]:
         "epochs": chosen,
         # Where time may not last for an epoch, best weights are looked for more often.
         "evaluations": min(100, max(1, math.ceil(4 / max(room, 0.04)))) if room < 4 else 1,
-        "why": f"{members} networks, {chosen} epochs fit into the budget",
+        "why": f"{members} networks, {chosen} epochs fit into the budget{memory}",
     }
 
 
@@ -134,7 +138,7 @@ def _from_leader(ws: Workshop, course: Course) -> Result:
 
 
 def _result(ws: Workshop, course: Course, folds: list[int], usable: list[int]) -> Result:
-    ensemble = Ensemble.of(course, usable)
+    ensemble = ws.ensemble(course, usable)
     ensemble.save(ws.folder / "model")
     together, single = _validation(ws, ensemble, [folds[m] for m in usable])
     steps = course.feed.steps_per_epoch
@@ -146,36 +150,26 @@ def _result(ws: Workshop, course: Course, folds: list[int], usable: list[int]) -
         "outcomes": [str(outcome) for outcome in course.outcomes],
         "validation": together,
         "single_member": single,
-        "parameters": ensemble.blueprint.layout.size,
+        "parameters": course.blueprint.layout.size,
     }
     return Result(True, evidence)
 
 
-def _validation(ws: Workshop, ensemble: Ensemble, folds: list[int]) -> tuple[dict[str, float], dict[str, float]]:
+def _validation(ws: Workshop, ensemble: Networks, folds: list[int]) -> tuple[dict[str, float], dict[str, float]]:
     """Metrics on validation rows of the average, and the mean over single members.
 
     With cross-validation each row is predicted by the members that did not train on it.
     """
-    material = ws.material(ws.plan)
+    s, truth = ws.material.samples(ws.plan), ws.material.target
     _, validation = ws.fold_rows()
-    truth = target_array(ws.table, ws.facts)
     averaged, rows_seen, singles = [], [], []
     for fold in dict.fromkeys(folds):
         rows = validation[fold]
-        s = material.samples
         samples = Samples(s.x[rows].cpu(), s.categories[rows].cpu())
         p = ensemble.member_predictions(samples)[torch.tensor([f == fold for f in folds])].numpy()
-        p = np.stack([on_original_scale(ws, each) for each in p])
+        p = np.stack([ws.material.on_original_scale(ws.plan, each) for each in p])
         averaged.append(p.mean(axis=0))
         rows_seen.append(rows)
         singles += [score(ws.facts.task, truth[rows], each) for each in p]
     together = score(ws.facts.task, truth[np.concatenate(rows_seen)], np.concatenate(averaged))
     return together, {name: float(np.mean([s[name] for s in singles if name in s])) for name in singles[0]}
-
-
-def on_original_scale(ws: Workshop, prediction: np.ndarray) -> np.ndarray:
-    """Predictions (N, C) in the target's own units; both classes of a binary task."""
-    preparation = ws.material(ws.plan).preparation
-    if ws.facts.task == "regression":
-        return prediction * preparation.target_std + preparation.target_mean
-    return as_probabilities(prediction, ws.facts.task)

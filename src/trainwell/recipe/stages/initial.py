@@ -3,26 +3,45 @@
 from math import log
 
 import torch
+from torch import Tensor
 
-from trainwell.engine import judge
+from trainwell.engine import Course, judge
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 
-MEMBERS = 8
+MEMBERS, SAMPLES = 8, 256
 TOLERANCE = 0.25  # of the chance loss; an untrained output of the size of the target's spread would already double it
 
 
 def chance_loss(ws: Workshop) -> float:
-    """Loss of a network that knows nothing: ln C, ln 2 a label, 1 for a standardised number."""
-    task = ws.facts.task
-    return 1.0 if task == "regression" else log(len(ws.facts.classes) if task == "multiclass" else 2)
+    """Loss of a network that knows nothing: ln C, ln 2 a label, the variance of a number (1 where standardised)."""
+    if ws.facts.task != "regression":
+        return log(len(ws.facts.classes) if ws.facts.task == "multiclass" else 2)
+    y = ws.material.samples(ws.plan).y
+    assert y is not None
+    rows = ws.develop if ws.plan.data.folds else ws.split.train
+    return float(y[rows].double().var(dim=0, correction=0).mean()) or 1.0
+
+
+@torch.no_grad()
+def untrained_losses(course: Course) -> Tensor:
+    """Losses (K,) before the first update; under batch norm, which has no statistics yet, by those of a batch."""
+    p, feed = course.population, course.feed
+    if not p.statistics_layout.size:
+        return judge(p, feed.samples, course.probe, course.groups)[0]
+    batch = feed.samples.take(course.probe[:, :SAMPLES]).of_members(course.groups)
+    assert batch.y is not None
+    start = p.statistics.clone()
+    losses = p.loss.total(p.losses(p.forward(batch, training=True), batch.y, smooth=False))
+    p.statistics.copy_(start)
+    return losses
 
 
 def measure_initial_loss(ws: Workshop) -> Result:
     """The loss of several untrained members, and how it rises when regularisation is switched on."""
     course = ws.course([Row(ws.plan, ws.seeds(f"initial {i}", fold=0, shared=True)) for i in range(MEMBERS)])
     population = course.population
-    losses, _ = judge(population, course.feed.samples, course.probe, course.groups)
+    losses = untrained_losses(course)
     loss, chance = float(losses.mean()), chance_loss(ws)
     decay = max(ws.plan.optimizer.weight_decay, 1e-2)
     penalty = decay / 2 * float(population.theta.square().sum(dim=1).mean())

@@ -5,7 +5,7 @@ import time
 import numpy as np
 
 from trainwell.engine import Course, judge, train
-from trainwell.recipe.stages.initial import chance_loss
+from trainwell.recipe.stages.initial import chance_loss, untrained_losses
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 
@@ -20,6 +20,7 @@ TOO_SLOW = 0.1  # a rate that wins less than this share of the best one's gain i
 def range_rates(ws: Workshop) -> Result:
     """Losses after a short run at each rate; the interval worth searching, and a first suggestion."""
     bare = {"schedule.name": "constant", "schedule.warmup": 0.0, **NO_AVERAGES}
+    bare |= {"training.epochs": STEPS + 1, "training.patience": STEPS}  # nobody ends before the test does
     plan = ws.plan.edited(bare, by="default", why="rate range test")
     course = ws.course(
         [
@@ -30,13 +31,13 @@ def range_rates(ws: Workshop) -> Result:
             for r in RATES
         ]
     )
-    start = float(judge(course.population, course.feed.samples, course.probe, course.groups)[0][0])
-    steps, began = min(STEPS, course.total_steps), time.monotonic()
+    start = float(untrained_losses(course)[0])
+    steps, began = min(STEPS, max(1, course.total_steps - 1)), time.monotonic()  # who finishes leaves, unjudged
     for moment in train(course, until=steps):
         spent = time.monotonic() - began
         late = moment.step >= FEWEST_STEPS and spent > LARGEST_SHARE * ws.clock.budget
         if moment.step % 10 == 0:
-            ws.progress(moment.step / steps, f"{len(RATES)} rates at once, step {moment.step} of {steps}")
+            ws.progress(moment.step / STEPS, f"{len(RATES)} rates at once, step {moment.step} of {STEPS}")
         if late or ws.clock.interrupted:
             break
     losses = [float(loss) if np.isfinite(loss) else None for loss in course.best.loss.tolist()]

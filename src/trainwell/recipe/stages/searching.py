@@ -4,31 +4,35 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from trainwell.base import InputError
 from trainwell.base.streams import stream
-from trainwell.engine import Course, Ensemble
+from trainwell.engine import Course
 from trainwell.engine.checkpoint import Saver
+from trainwell.engine.size import free_bytes, members_that_fit
 from trainwell.plan import Plan
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
-from trainwell.search import COLUMN_SPACE, STRUCTURE_SPACE, Entry, Rung, draw, halve, ladder
+from trainwell.search import Entry, Rung, Space, draw, halve, has_use, ladder
 from trainwell.search.halving import cost
 
 UNTIL = 0.50  # share of the budget used up when the search ends
 SAFETY = 0.8  # of the time left is planned with; the rest is for structures that turn out slower than estimated
 FEWEST_EPOCHS = 4.0  # of a course worth searching by
 TRIALS_A_STRUCTURE = 6
-PATHS = (*STRUCTURE_SPACE, "network.width", "optimizer.learning_rate", *COLUMN_SPACE)
+WIDEST = 2  # times the plan's width that a search may draw
 
 
 def search_plans(ws: Workshop) -> Result:
     """Draw plans, train their populations rung by rung, and hand the best ones on."""
     rates = ws.carry["rate-range"]
     plan = _with_rate(ws.plan, rates["suggested"])
-    design = ws.journal.remember("search.design", lambda: _design(ws, plan))
+    space = ws.material.space(plan, ws.fixed)
+    design = ws.journal.remember("search.design", lambda: _design(ws, plan, space.most))
     if not design["trials"]:
-        return Result(None, {"trials": 0, "why": design["why"]}, {"plans": [_as_values(plan)]})
+        return Result(None, {"trials": 0, "why": design["why"]}, {"plans": [_values(plan, space)]})
     groups = draw(
         plan,
+        space,
         structures=design["structures"],
         members=design["members"],
         rates=(max(rates["low"], rates["suggested"] / 10), min(rates["high"], rates["suggested"] * 4)),
@@ -41,10 +45,9 @@ def search_plans(ws: Workshop) -> Result:
     ranked = sorted((e for e in entries if e.loss < float("inf")), key=lambda e: (-e.rung, *e.worse_by(ws.monitor)))
     if not ranked:
         why = "no trial reached a finite validation loss"
-        return Result(
-            False, {"trials": len(entries), "why": why, "trial_rows": _table(entries)}, {"plans": [_as_values(plan)]}
-        )
-    ws.leader = Ensemble.of(ranked[0].course, ranked[0].members)
+        evidence = {"trials": len(entries), "why": why, "trial_rows": _table(entries, space)}
+        return Result(False, evidence, {"plans": [_values(plan, space)]})
+    ws.leader = ws.ensemble(ranked[0].course, ranked[0].members)
     evidence = {
         "trials": len(entries),
         "structures": len(groups),
@@ -58,13 +61,12 @@ def search_plans(ws: Workshop) -> Result:
             for i, r in enumerate(rungs)
             if any(e.rung >= i for e in entries)
         ],
-        "best": {path: ranked[0].plan.get(path) for path in PATHS},
+        "best": _values(ranked[0].plan, space),
         "best_validation": {"loss": ranked[0].loss, "metric": ranked[0].metric},
         "monitor": ws.monitor,
     }
-    return Result(
-        True, evidence, {"plans": [_as_values(e.plan) for e in _finalists(ranked)], "trial_rows": _table(entries)}
-    )
+    plans = [_values(e.plan, space) for e in _finalists(ranked)]
+    return Result(True, evidence, {"plans": plans, "trial_rows": _table(entries, space)})
 
 
 def _with_rate(plan: Plan, rate: float) -> Plan:
@@ -73,18 +75,20 @@ def _with_rate(plan: Plan, rate: float) -> Plan:
     return plan.edited({"optimizer.learning_rate": rate}, by="data", why="half the best rate of the range test")
 
 
-def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
-    """How many structures, members and epochs fit: as many trials as wanted if each still gets a few epochs."""
-    material = ws.material(plan)
+def _design(ws: Workshop, plan: Plan, most: int) -> dict[str, Any]:
+    """How many structures, members and epochs fit: as many trials as wanted if each still gets a few epochs.
+
+    `most`: structures that there are.
+    """
     sample = [Row(plan, ws.seeds(f"design {i}", fold=i % ws.folds, shared=True), i % ws.folds) for i in range(6)]
     course = ws.course(sorted(sample, key=lambda row: row.fold))
-    steps, speed = course.feed.steps_per_epoch, Speed.measured(course)
+    blueprint, steps, speed = course.blueprint, course.feed.steps_per_epoch, Speed.measured(course)
     seconds = SAFETY * max(0.0, UNTIL * ws.clock.budget - ws.clock.spent)
-    wanted = plan.search.trials
+    wanted = min(plan.search.trials, _room_for(ws, plan))
     for trials in sorted({wanted, *(n for n in (24, 16, 12, 8, 6, 4) if n < wanted)}, reverse=True):
-        structures = max(2 if trials >= 4 else 1, round(trials / TRIALS_A_STRUCTURE))
+        structures = min(most, max(2 if trials >= 4 else 1, round(trials / TRIALS_A_STRUCTURE)))
         members = max(1, trials // structures)
-        step = speed.step(material.blueprint(plan), members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
+        step = speed.step(blueprint, members * ws.folds, plan.training.batch_size) * 1.3  # evaluation
         courses = cost(ladder(structures * members, plan.search.rungs, plan.search.reduction)) / members
         epochs = min(plan.training.epochs, seconds / (courses * steps * step)) if trials else 0
         if trials and epochs >= min(FEWEST_EPOCHS, plan.training.epochs):
@@ -95,8 +99,19 @@ def _design(ws: Workshop, plan: Plan) -> dict[str, Any]:
                 "epochs": max(1, int(epochs)),
                 "why": "",
             }
-    why = "no search was asked for" if not wanted else "the budget leaves no time for a search"
+    why = "no search was asked for" if not plan.search.trials else "budget and memory leave no room for a search"
     return {"trials": 0, "structures": 0, "members": 0, "epochs": 0, "why": why}
+
+
+def _room_for(ws: Workshop, plan: Plan) -> int:
+    """Trials whose networks fit into memory, all of them at once, as wide as the search may make them."""
+    if ws.material.kind == "dense":
+        plan = plan.edited({"network.width": plan.network.width * WIDEST}, by="search", why="the widest")
+    structure, wanted = ws.material.structure(plan), plan.search.trials * ws.folds
+    try:
+        return members_that_fit(structure, plan, wanted=max(1, wanted), free=free_bytes(ws.device)) // ws.folds
+    except InputError:  # not one of the widest: then there is no search
+        return 0
 
 
 def _entries(ws: Workshop, groups: Sequence[Sequence[Plan]], epochs: int) -> list[Entry]:
@@ -152,11 +167,11 @@ def _finalists(ranked: Sequence[Entry]) -> list[Entry]:
     return [e for e in ranked if e.structure == first.structure and e.rung == first.rung][:3]
 
 
-def _as_values(plan: Plan) -> dict[str, Any]:
-    return {path: plan.get(path) for path in PATHS}
+def _values(plan: Plan, space: Space) -> dict[str, Any]:
+    return {path: plan.get(path) for path in space.paths if has_use(plan, path)}
 
 
-def _table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
+def _table(entries: Sequence[Entry], space: Space) -> list[dict[str, Any]]:
     """One row a trial, for `trials.parquet`."""
     rows = []
     for e in entries:
@@ -171,5 +186,5 @@ def _table(entries: Sequence[Entry]) -> list[dict[str, Any]]:
             "validation_loss": e.loss,
             "validation_metric": e.metric,
         }
-        rows.append({**known, **_as_values(e.plan)})
+        rows.append({**known, **_values(e.plan, space)})
     return rows

@@ -4,12 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from trainwell.data import target_array
-from trainwell.engine import Ensemble
+from trainwell.data.batches import Samples
 from trainwell.recipe.metrics import MAIN, score
-from trainwell.recipe.stages.final import on_original_scale
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import Workshop, as_samples
+from trainwell.recipe.workshop import Workshop
 
 SHOWN = 500  # points of a scatter, and of a ROC curve
 
@@ -18,30 +16,25 @@ def judge_test(ws: Workshop) -> Result:
     """Metrics of the averaged networks on the test part, and what a page needs to draw them."""
     if not (ws.folder / "model" / "weights.safetensors").exists():
         return Result(False, {"why": "there is no trained network"})
-    table, rows = test_rows(ws)
-    if not len(rows):
+    if not ws.test_rows:
         return Result(None, {"why": "no rows were kept for a test", "rows": 0})
-    ensemble = Ensemble.load(ws.folder / "model")
-    encoded = ws.material(ws.plan).preparation.encode(table, with_target=False)
-    samples = as_samples(encoded, ws.facts.task)
-    prediction = on_original_scale(ws, ensemble.predict(samples).numpy())[rows]
-    truth = target_array(table, ws.facts)[rows]
+    material, truth = ws.material, ws.material.test_target
+    if truth is None:
+        s, rows = material.samples(ws.plan), ws.split.test
+        truth, samples = material.target[rows], Samples(s.x[rows].cpu(), s.categories[rows].cpu())
+    else:
+        samples = material.test_samples(ws.plan)
+    prediction = material.networks(ws.folder / "model").predict(samples).numpy()
+    prediction = material.on_original_scale(ws.plan, prediction)
     metrics = score(ws.facts.task, truth, prediction)
     main = MAIN[ws.facts.task]
     best_baseline = (
         max(v[main] for v in ws.carry["baselines"]["scores"].values()) if ws.carry.get("baselines") else None
     )
-    ws.progress(1.0, f"{main} {metrics[main]:.4f} on {len(rows)} rows")
-    evidence = {"metrics": metrics, "rows": len(rows), **_details(ws, truth, prediction)}
+    ws.progress(1.0, f"{main} {metrics[main]:.4f} on {len(truth)} rows")
+    evidence = {"metrics": metrics, "rows": len(truth), **_details(ws, truth, prediction)}
     dumb = ws.carry.get("baselines", {}).get("scores", {}).get("constant", {}).get(main)
     return Result(None if dumb is None else metrics[main] > dumb, evidence | {"best_baseline": best_baseline})
-
-
-def test_rows(ws: Workshop) -> tuple[Any, np.ndarray]:
-    """The table that holds the test part, and its rows in it."""
-    if ws.test_table is not None:
-        return ws.test_table, np.arange(ws.test_table.rows)
-    return ws.table, ws.split.test
 
 
 def _details(ws: Workshop, truth: np.ndarray, prediction: np.ndarray) -> dict[str, Any]:

@@ -71,8 +71,8 @@ def _data(e: Evidence) -> str:
         return ""
     columns = e.get("columns") or []
     used = sum(bool(c.get("used", True)) for c in columns)
-    parts = f"{counted(e['rows'], 'row')}, {used} of {counted(len(columns), 'column')} used"
-    return f"{parts}; {split_told(e)}"
+    told = f", {used} of {counted(len(columns), 'column')} used" if columns else ""
+    return f"{counted(e['rows'], 'row')}{told}; {split_told(e)}"
 
 
 def split_told(e: Evidence) -> str:

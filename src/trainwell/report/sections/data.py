@@ -7,6 +7,7 @@ from trainwell.report.blocks import Block, Cell, Figure, Gallery, Head, Pairs, P
 from trainwell.report.figures import bars
 from trainwell.report.records import Records
 from trainwell.report.sections.checks import split_told
+from trainwell.report.sections.module import module_blocks
 from trainwell.report.words import counted, is_number, number, percent, shortened
 
 MOST_COLUMNS = 200  # rows of the table; the others are named by their count
@@ -25,7 +26,8 @@ def data(records: Records) -> Section | None:
         blocks.append(Gallery((classes,)))
     if e.get("columns"):
         blocks.append(_table(e["columns"]))
-    return Section("data", "The data", tuple(blocks))
+    blocks += module_blocks(e)
+    return Section("data", "The data and your module" if e.get("module") else "The data", tuple(blocks))
 
 
 def _pairs(records: Records, e: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -37,6 +39,8 @@ def _pairs(records: Records, e: Mapping[str, Any]) -> list[tuple[str, str]]:
     if is_number(e.get("inputs")):
         embedded = f" and {counted(len(e['embeddings']), 'embedding')}" if e.get("embeddings") else ""
         pairs.append(("Inputs of the network", f"{number(e['inputs'])}{embedded}"))
+    if e.get("module") and e.get("inputs"):
+        pairs.append(("Each input", str(e["inputs"])))
     if is_number(e.get("duplicates")):
         pairs.append(("Duplicate rows", number(e["duplicates"])))
     return pairs

@@ -1,0 +1,177 @@
+"""A table as material: its rows under the preparation that a plan asks for, and dense networks on them."""
+
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from trainwell.data import (
+    Facts,
+    Preparation,
+    PreparationOptions,
+    Split,
+    Table,
+    fit_preparation,
+    save_preparation,
+    target_array,
+)
+from trainwell.data.batches import Samples
+from trainwell.diagnosis import Finding, Remedy
+from trainwell.engine import Ensemble, Networks
+from trainwell.ingredients import Mismatch, check_pairing, gain_for
+from trainwell.networks import Blueprint
+from trainwell.plan import Plan
+from trainwell.recipe.material import Kind, as_probabilities, as_samples
+from trainwell.search import DENSE_SPACE, Space
+
+
+@dataclass
+class TableMaterial:
+    """A table, the test table if one was given apart, and the part of the rows that preparations are fitted on.
+
+    `given` are the rows that `table` was made of, as they came, out of `whole_rows`.
+    """
+
+    table: Table
+    test: Table | None
+    facts: Facts
+    split: Split
+    device: torch.device
+    given: Table
+    whole_rows: int
+    kind: Kind = "dense"
+    test_seconds: float = 0.0
+    _prepared: dict[str, tuple[Preparation, Samples]] = field(default_factory=dict)
+
+    @property
+    def target(self) -> np.ndarray:
+        """The target of all rows."""
+        return target_array(self.table, self.facts)
+
+    @property
+    def test_target(self) -> np.ndarray | None:
+        """The target of the test table."""
+        return None if self.test is None else target_array(self.test, self.facts)
+
+    def preparation(self, plan: Plan) -> Preparation:
+        """Fitted on the training rows alone.
+
+        With folds every row outside the test part trains in some fold, so scales and bins are of all of these.
+        """
+        return self._of(plan)[0]
+
+    def samples(self, plan: Plan) -> Samples:
+        """All rows, encoded."""
+        return self._of(plan)[1]
+
+    def _of(self, plan: Plan) -> tuple[Preparation, Samples]:
+        data = plan.data
+        if data.encoding not in self._prepared:
+            rows = np.concatenate([self.split.train, self.split.validation]) if data.folds else self.split.train
+            options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
+            preparation = fit_preparation(self.table, self.facts, rows, options)
+            began = time.monotonic()
+            encoded = preparation.encode(self.table, with_target=True)
+            self.test_seconds = 3 * (time.monotonic() - began) / self.table.rows  # encoded, predicted, drawn
+            self._prepared[data.encoding] = preparation, as_samples(encoded, plan.task, self.device)
+        return self._prepared[data.encoding]
+
+    def test_samples(self, plan: Plan) -> Samples:
+        """The test table, encoded."""
+        assert self.test is not None
+        return as_samples(self.preparation(plan).encode(self.test, with_target=False), self.facts.task)
+
+    def structure(self, plan: Plan, *, bare: bool = False) -> Blueprint:
+        """The dense network of a plan on these inputs."""
+        p = self.preparation(plan)
+        outputs = len(p.classes) if plan.task == "multiclass" else max(1, len(p.targets))
+        return Blueprint.of(plan, p.inputs.dense, outputs, p.inputs.cardinalities)
+
+    def space(self, plan: Plan, fixed: tuple[str, ...]) -> Space:
+        """Structure and columns of dense networks."""
+        return DENSE_SPACE
+
+    def plain_inputs(self, plan: Plan, train: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+        """Standardised numbers and category numbers."""
+        options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
+        preparation = fit_preparation(self.table, self.facts, train, options)
+        return _flat(preparation, self.table), None if self.test is None else _flat(preparation, self.test)
+
+    def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:
+        """Predictions (N, C) in the target's own units; both classes of a binary task."""
+        if self.facts.task == "regression":
+            p = self.preparation(plan)
+            return prediction * p.target_std + p.target_mean
+        return as_probabilities(prediction, self.facts.task)
+
+    def finished(self, networks: Networks) -> Networks:
+        """As they are: the preparation knows the target's scale."""
+        return networks
+
+    def networks(self, folder: Path) -> Ensemble:
+        """Dense networks from their files."""
+        return Ensemble.load(folder)
+
+    def described(self, plan: Plan) -> dict[str, Any]:
+        """Inputs, and every column."""
+        inputs = self.preparation(plan).inputs
+        return {
+            "inputs": inputs.dense,
+            "embeddings": list(inputs.cardinalities),
+            "columns": [column.as_dict() for column in self.facts.features],
+        }
+
+    def preflight(self, plan: Plan) -> list[Finding]:
+        """Ingredients that do not belong together."""
+        return [
+            Finding(
+                mismatch.kind,
+                "warning" if mismatch.kind == "symmetric-units" else "info",
+                mismatch.message,
+                evidence={"activation": plan.network.activation, "initialiser": plan.initialiser.name},
+                remedies=(
+                    Remedy("matching-initialiser", "the scheme that keeps the variance", {"initialiser.name": "auto"}),
+                ),
+            )
+            for mismatch in mismatches(plan)
+        ]
+
+    def input_scale(self, plan: Plan) -> dict[str, float]:
+        """Extremes over the encoded inputs."""
+        return scale_of(self.samples(plan).x)
+
+    def keep(self, folder: Path) -> dict[str, Any]:
+        """Both tables as Parquet."""
+        self.given.frame.write_parquet(folder / "data.parquet")
+        if self.test is not None:
+            self.test.frame.write_parquet(folder / "test.parquet")
+        test = None if self.test is None else self.test.source
+        return {"source": self.given.source, "test_source": test, "rows": self.whole_rows}
+
+    def save(self, folder: Path, plan: Plan) -> None:
+        """The preparation."""
+        save_preparation(self.preparation(plan), folder)
+
+
+def mismatches(plan: Plan) -> list[Mismatch]:
+    """Choices of a complete plan that do not belong together (row A11)."""
+    network, first = plan.network, plan.initialiser
+    gain = first.gain * (gain_for(network.activation) if first.activation_gain else 1.0)
+    scheme = first.name if network.depth else "auto"
+    return check_pairing(network.activation, scheme, "identity", plan.loss.name, plan.task, gain=gain)
+
+
+def scale_of(x: torch.Tensor) -> dict[str, float]:
+    """Extremes of means and deviations over the inputs (N, D)."""
+    if not x.shape[1]:
+        return {"largest_mean": 0.0, "largest_std": 1.0, "smallest_std": 1.0}
+    mean, std = x.mean(dim=0).abs(), x.std(dim=0, correction=0)
+    return {"largest_mean": float(mean.max()), "largest_std": float(std.max()), "smallest_std": float(std.min())}
+
+
+def _flat(preparation: Preparation, table: Table) -> np.ndarray:
+    encoded = preparation.encode(table, with_target=False)
+    return np.concatenate([encoded.x, encoded.categories.astype(np.float32)], axis=1)
