@@ -75,9 +75,8 @@ class Passes:
 
         def part(rows: slice) -> Tensor:
             whole = rows == slice(0, members)
-            views = self._leaves, self._running, self._slopes
-            if not whole:
-                views = tuple({n: v[rows] for n, v in all_of.items()} for all_of in views)
+            all_views = self._leaves, self._running, self._slopes
+            weights, running, slopes = (v if whole else {n: t[rows] for n, t in v.items()} for v in all_views)
             if before is not None:  # a part may be tried again
                 self._statistics[rows] = before[rows]
 
@@ -85,7 +84,7 @@ class Passes:
                 return replace(given, noise=noise_of(None)) if whole else given.of_rows(rows, noise_of(rows))
 
             signals: dict[str, Tensor] = {}
-            losses = self._fill(own, *views, None if tap is None else signals.__setitem__)
+            losses = self._fill(own, weights, running, slopes, None if tap is None else signals.__setitem__)
             shown.append(signals)
             return losses
 
