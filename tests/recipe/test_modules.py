@@ -206,6 +206,15 @@ def test_a_target_far_from_unit_scale_is_learned_and_the_modules_give_its_units(
         run.predict_proba(x)
 
 
+def test_a_module_built_in_float64_is_cross_validated(tmp_path: Path) -> None:
+    x, y = prices()
+    small = {"training.epochs": 5, "data.folds": 3, "ensemble.members": 3}
+    run = fit(lambda: perceptron().double(), (x, y), tmp_path, trials=0, settings=small)
+    assert run.result["members"] == 3 and evidence(run, "data")["folds"] == 3
+    assert next(run.member(0).parameters()).dtype == torch.float32  # as it was trained
+    assert run.predict(x).shape == (250,)
+
+
 def test_targets_stay_as_they_are_where_the_module_scales_its_outputs_itself() -> None:
     class Priced(nn.Module):
         def __init__(self) -> None:
@@ -314,24 +323,24 @@ def test_wrong_input_is_one_line_and_nothing_is_written(
     assert "\n" not in str(caught.value) and not (tmp_path / "run").exists()
 
 
-SCRIPT = """
-import sys
-from pathlib import Path
-import trainwell
+LONG = {"training.epochs": 30, "ensemble.members": 2, "training.batch_size": 16, "training.patience": 30}
+SCRIPT = f"""
+import sys, trainwell
 from tests.recipe.own_modules import cnn, digits
-trainwell.fit(cnn, digits(200), budget=600, trials=0, out=sys.argv[1], quiet=True,
-    settings={"training.epochs": 30, "ensemble.members": 2, "training.batch_size": 16, "training.patience": 30})
+trainwell.fit(cnn, digits(200), budget=600, trials=0, out=sys.argv[1], quiet=True, settings={LONG})
 """
 
 
 def start(out: Path) -> subprocess.Popen[bytes]:
+    """In a process of its own, on one thread as the tests are."""
     paths = os.pathsep.join([str(ROOT), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")])
     more = {"TRAINWELL_SAVE_EVERY": "0.1", "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
     return subprocess.Popen([sys.executable, "-c", SCRIPT, str(out)], env={**os.environ, **more})
 
 
 def test_a_killed_run_of_a_module_resumes_bit_identically(tmp_path: Path) -> None:
-    assert start(tmp_path / "whole").wait() == 0
+    out = tmp_path / "whole"
+    whole = trainwell.fit(cnn, digits(200), budget=600, trials=0, out=out, quiet=True, settings=LONG)
     killed = tmp_path / "killed"
     process = start(killed)
     while not (killed / "checkpoints" / "final.safetensors").exists() and process.poll() is None:
@@ -343,7 +352,7 @@ def test_a_killed_run_of_a_module_resumes_bit_identically(tmp_path: Path) -> Non
     smaller = lambda: nn.Sequential(nn.Flatten(), nn.Linear(64, 10))
     with pytest.raises(RunError, match="does not fit the run .*: its parameter '1.weight' differs"):
         trainwell.resume(killed, module=smaller, quiet=True)
-    resumed, whole = trainwell.resume(killed, module=cnn, quiet=True), trainwell.load(tmp_path / "whole", module=cnn)
+    resumed = trainwell.resume(killed, module=cnn, quiet=True)
     assert isinstance(resumed.ensemble, ModuleEnsemble) and isinstance(whole.ensemble, ModuleEnsemble)
     for name, tensor in whole.ensemble.tensors.items():
         assert resumed.ensemble.tensors[name].equal(tensor), name

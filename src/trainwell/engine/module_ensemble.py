@@ -20,7 +20,7 @@ from trainwell.ingredients import ACTIVATIONS
 from trainwell.networks import ModuleBlueprint
 from trainwell.networks.foreign import built
 from trainwell.networks.layer_rules import DROPOUTS
-from trainwell.networks.trial import as_outputs, first_line
+from trainwell.networks.trial import as_outputs
 
 CHUNK = 512  # samples predicted at once
 Make = Callable[[], nn.Module]
@@ -65,7 +65,7 @@ class ModuleEnsemble:
         try:
             spare = module.load_state_dict(own, strict=False).unexpected_keys
         except RuntimeError as error:  # a tensor of another shape
-            raise RunError(_misfit(str(error).splitlines()[-1].strip())) from error
+            raise RunError(_misfit(str(error).splitlines()[-1].strip().rstrip("."))) from error
         if lacking or spare:
             what = f"its '{lacking[0]}' was not in the run" if lacking else f"it has no '{spare[0]}'"
             raise RunError(_misfit(what))
@@ -125,5 +125,4 @@ def ensemble_of(course: Course, members: Sequence[int]) -> Networks:
 
 
 def _misfit(what: str) -> str:
-    told = first_line(ValueError(what))
-    return f"The module does not fit the run's networks: {told}. Give the factory that the run was trained with."
+    return f"The module does not fit the run's networks: {what}. Give the factory that the run was trained with."

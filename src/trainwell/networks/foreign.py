@@ -92,6 +92,10 @@ class ModuleBlueprint:
                 module(*self._example)  # lazy layers take their sizes from their first input
         return module
 
+    def untrained(self) -> nn.Module:
+        """One module with its first weights, in the type in which it is trained."""
+        return self.fresh(0).to(torch.get_default_dtype())
+
     @property
     def layers(self) -> tuple[str, ...]:
         """Names of the layers with a weight matrix, in the module's order."""

@@ -23,8 +23,6 @@ from trainwell.recipe.material import Kind, as_probabilities
 from trainwell.recipe.table_material import scale_of
 from trainwell.search import Space, module_space
 
-LOOKED_AT = 256  # training rows at which inputs and outputs are looked at
-
 
 @dataclass(frozen=True)
 class TargetScale:
@@ -42,6 +40,7 @@ class ModuleMaterial:
     Attributes:
         target, test_target: as `target_array` gives them.
         blueprint: of the module. bare: the same with dropout at the plan's rate, where the module's rates are its own.
+        looked_at: some training rows, by which the module's inputs and outputs are judged.
         dropout: whose the rates of its layers of dropout are: the plan's, its own, or none.
         scale: the targets' scale during the training; None: they are as the user gave them.
     """
@@ -55,6 +54,7 @@ class ModuleMaterial:
     split: Split
     blueprint: ModuleBlueprint
     bare: ModuleBlueprint
+    looked_at: torch.Tensor
     dropout: Literal["plan", "own", "none"]
     scale: TargetScale | None
     device: torch.device
@@ -128,7 +128,7 @@ class ModuleMaterial:
         return [*self._of_outputs(plan), *self._of_classes()]
 
     def _of_outputs(self, plan: Plan) -> list[Finding]:
-        output = output_function(lambda: self.blueprint.fresh(0), self.looked_at)
+        output = output_function(self.blueprint.untrained, self.looked_at)
         if LOSSES[plan.loss.name].output == "identity" and output in ACTIVATIONS:
             low, high = ACTIVATIONS[output].range
             if low <= self.target.min() and self.target.max() <= high:
@@ -149,10 +149,8 @@ class ModuleMaterial:
         absent = [str(c) for c, n in zip(self.facts.classes, self.facts.class_counts, strict=True) if not n]
         if not absent or self.facts.task == "multilabel":
             return []
-        outputs, some = (
-            self.blueprint.outputs,
-            f"class{'es' * (len(absent) > 1)} " + ", ".join(absent[:6]) + ", …" * (len(absent) > 6),
-        )
+        outputs, more = self.blueprint.outputs, ", …" * (len(absent) > 6)
+        some = f"class{'es' * (len(absent) > 1)} {', '.join(absent[:6])}{more}"
         return [
             Finding(
                 "loss-output-mismatch",
@@ -165,26 +163,23 @@ class ModuleMaterial:
 
     def input_scale(self, plan: Plan) -> dict[str, float] | None:
         """Of what reaches the first weights, behind whatever preparation the module has."""
-        fed = first_inputs(lambda: self.blueprint.fresh(0), self.looked_at)
+        fed = first_inputs(self.blueprint.untrained, self.looked_at)
         return None if fed is None else scale_of(fed)
-
-    @property
-    def looked_at(self) -> torch.Tensor:
-        """Some training rows."""
-        return self.pairs.x[torch.from_numpy(self.split.train[:LOOKED_AT])]
 
     def keep(self, folder: Path) -> dict[str, Any]:
         """The rows as tensors, words as their numbers; and the tensors of the module by name, to know it again."""
-        tensors = {"x": self.pairs.x}
-        labels: dict[str, Any] = {}
-        for name, pairs in (("y", self.pairs), ("test.y", self.test)):
-            if pairs is not None:
-                tensors |= {"test.x": pairs.x} if name == "test.y" else {}
-                words = pairs.y.dtype.kind == "U"
-                known, codes = np.unique(pairs.y, return_inverse=True) if words else ([], pairs.y)
-                tensors[name] = torch.from_numpy(np.ascontiguousarray(codes))
-                labels |= {name: known.tolist()} if isinstance(known, np.ndarray) else {}
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "data.safetensors")
+        tensors: dict[str, torch.Tensor] = {}
+        labels: dict[str, list[str]] = {}
+        for prefix, pairs in (("", self.pairs), ("test.", self.test)):
+            if pairs is None:
+                continue
+            codes = pairs.y
+            if codes.dtype.kind == "U":
+                known, codes = np.unique(codes, return_inverse=True)
+                labels[f"{prefix}y"] = known.tolist()
+            y = torch.from_numpy(np.ascontiguousarray(codes))
+            tensors |= {f"{prefix}x": pairs.x.contiguous(), f"{prefix}y": y}
+        save_file(tensors, folder / "data.safetensors")
         parts = [[slot.name, *slot.shape] for slot in self.blueprint.layout.slots]
         return {"source": self.pairs.source, "labels": labels, "parameters": parts}
 

@@ -20,7 +20,7 @@ from trainwell.ingredients import check_pairing, loss_for
 from trainwell.networks import ModuleBlueprint, built, dropout_rates, last_linear
 from trainwell.networks.trial import first_line
 from trainwell.plan import Plan, complete_for_module
-from trainwell.recipe.module_material import LOOKED_AT, ModuleMaterial, TargetScale
+from trainwell.recipe.module_material import ModuleMaterial, TargetScale
 from trainwell.recipe.request import Request
 from trainwell.recipe.setup import (
     Setting,
@@ -34,6 +34,7 @@ from trainwell.recipe.setup import (
 Make = Callable[[], nn.Module]
 NEARER = 0.5  # of the squared error of untrained outputs: how much nearer they must be to standardised targets
 MOST_TRIED = 512  # rows
+MOST_LOOKED_AT, NUMBERS_LOOKED_AT = 256, 1 << 21  # rows, and numbers in them
 PREDICTIONS = 12  # passes over a test row: the final members, and some more for what is drawn
 NUMBERS = ("regularisation.input_noise", "regularisation.mixup")  # need inputs that are numbers
 
@@ -69,28 +70,30 @@ def module_setting(request: Request) -> Setting:
     _check_plan(plan, facts, split, module, pairs)
     if _has_batch_norm(module) and not plan.training.drop_last:
         fixed = (*fixed, "training.batch_size")  # with another one, a batch of one sample might be left
-    x = pairs.x[torch.from_numpy(split.train[:LOOKED_AT])]
+    rows = split.train[np.linspace(0, len(split.train) - 1, _how_many(pairs.x, len(split.train))).astype(np.int64)]
+    x = pairs.x[torch.from_numpy(rows)]
     material = ModuleMaterial(
-        request.make,
-        pairs,
-        test,
-        facts,
-        target,
-        test_target,
-        split,
-        blueprint,
-        blueprint if not (own and rates) else _blueprint(request.make, pairs, device, own_rates=False),
-        "none" if not rates else "own" if own else "plan",
-        _scale(blueprint, x, target, split) if found.task == "regression" else None,
-        device,
-        PREDICTIONS * _seconds(blueprint, x) / len(x),
+        make=request.make,
+        pairs=pairs,
+        test=test,
+        facts=facts,
+        target=target,
+        test_target=test_target,
+        split=split,
+        blueprint=blueprint,
+        bare=_blueprint(request.make, pairs, device, own_rates=False) if own and rates else blueprint,
+        looked_at=x,
+        dropout="none" if not rates else "own" if own else "plan",
+        scale=_scale(blueprint, x, target[rows], target[split.train]) if found.task == "regression" else None,
+        device=device,
+        test_seconds=PREDICTIONS * _seconds(blueprint, x) / len(x),
     )
     return Setting(material, split, plan, fixed, device)
 
 
 def _blueprint(make: Make, pairs: Pairs, device: torch.device, *, own_rates: bool) -> ModuleBlueprint:
     try:
-        return ModuleBlueprint(make, pairs.x[:LOOKED_AT], own_rates=own_rates, device=device)
+        return ModuleBlueprint(make, pairs.x[:MOST_LOOKED_AT], own_rates=own_rates, device=device)
     except InputError as error:
         if not str(error).startswith("The module fails on"):
             raise
@@ -106,7 +109,7 @@ def _check_whole_numbers(blueprint: ModuleBlueprint, pairs: Pairs | None) -> Non
     flat = pairs.x.reshape(len(pairs.x), -1).to(torch.int64)
     rows = torch.cat([flat.argmax(dim=0), flat.argmin(dim=0)]).unique()[:MOST_TRIED]
     try:
-        blueprint.fresh(0).eval()(pairs.x[rows])
+        blueprint.untrained().eval()(pairs.x[rows])
     except Exception as error:  # whatever the user's code may raise
         span = f"whole numbers from {flat.min()} to {flat.max()}"
         raise DataError(f"The module fails on some rows of X ({span}): {first_line(error)}.") from error
@@ -185,20 +188,28 @@ def _has_batch_norm(module: nn.Module) -> bool:
     return any(isinstance(layer, nn.modules.batchnorm._BatchNorm) for layer in module.modules())
 
 
+def _how_many(x: torch.Tensor, rows: int) -> int:
+    """Rows that are enough to judge inputs and outputs by, and few enough for large ones."""
+    return min(rows, MOST_LOOKED_AT, max(8, NUMBERS_LOOKED_AT // max(1, x[0].numel())))
+
+
 @torch.no_grad()
-def _scale(blueprint: ModuleBlueprint, x: torch.Tensor, target: np.ndarray, split: Split) -> TargetScale | None:
-    """Standardised targets, if untrained outputs are nearer to these, and a last linear layer can undo it."""
-    layer = last_linear(lambda: blueprint.fresh(0), x)
-    mean, std = target[split.train].mean(axis=0), target[split.train].std(axis=0)
+def _scale(blueprint: ModuleBlueprint, x: torch.Tensor, y: np.ndarray, train: np.ndarray) -> TargetScale | None:
+    """That of the training targets, if untrained outputs are nearer to it, and a last linear layer can undo it.
+
+    Args:
+        x, y: some rows. train: the targets (N, C) of all training rows.
+    """
+    layer = last_linear(blueprint.untrained, x)
+    mean, std = train.mean(axis=0), train.std(axis=0)
     std = np.where(std > 0, std, 1.0)
-    y = target[split.train[: len(x)]]
-    z = blueprint.fresh(0).eval()(x).double().numpy().reshape(y.shape)
+    z = blueprint.untrained().eval()(x).double().numpy().reshape(y.shape)
     raw, scaled = np.square((z - y) / std).mean(), np.square(z - (y - mean) / std).mean()
     return TargetScale(layer, mean, std) if layer is not None and scaled < NEARER * raw else None
 
 
 @torch.no_grad()
 def _seconds(blueprint: ModuleBlueprint, x: torch.Tensor) -> float:
-    module, began = blueprint.fresh(0).eval(), time.monotonic()
+    module, began = blueprint.untrained().eval(), time.monotonic()
     module(x)
     return time.monotonic() - began

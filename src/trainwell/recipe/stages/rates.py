@@ -20,7 +20,8 @@ TOO_SLOW = 0.1  # a rate that wins less than this share of the best one's gain i
 def range_rates(ws: Workshop) -> Result:
     """Losses after a short run at each rate; the interval worth searching, and a first suggestion."""
     bare = {"schedule.name": "constant", "schedule.warmup": 0.0, **NO_AVERAGES}
-    bare |= {"training.epochs": STEPS + 1, "training.patience": STEPS}  # nobody ends before the test does
+    epochs = STEPS // max(1, ws.fold_rows()[0].shape[1] // ws.plan.training.batch_size) + 1
+    bare |= {"training.epochs": epochs, "training.patience": STEPS}  # nobody ends before the test does
     plan = ws.plan.edited(bare, by="default", why="rate range test")
     course = ws.course(
         [
