@@ -30,7 +30,7 @@ demo: $(READY)
 	$(BIN)/trainwell fit adult --target income --test adult-test --budget 100s --out "$$out"
 
 test: $(READY)
-	@$(BIN)/python -m pytest --quiet
+	@$(BIN)/python -m pytest --quiet -n auto --maxprocesses 8 --dist worksteal
 
 check: $(READY)
 	@$(BIN)/ruff format --check --quiet . || { echo "Mend with: $(BIN)/ruff format ."; exit 1; }

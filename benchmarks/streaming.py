@@ -3,6 +3,9 @@
 A made data set in files, 4 times what the process may take. Each way to feed it is a process of its own, which makes
 the same steps; the streamed ones under a limit that the system enforces (RLIMIT_DATA: an allocation above it fails),
 with the files dropped from the system's cache first. That the limit bites is shown by the in-memory way under it.
+
+Then the whole way, `fit` of a Parquet file whose table takes 4 times the limit: looked through, encoded to disk,
+checked and trained for an epoch, all within the limit.
 """
 
 import argparse
@@ -21,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 
 from benchmarks.harness import Bar, at_least, at_most, options, publish
@@ -31,6 +35,7 @@ from trainwell.data.stream import StreamFeed
 from trainwell.engine import Course, train
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
+from trainwell.recipe import Request, Run, run_recipe
 
 ROOT = Path(__file__).parents[1]
 INPUTS, CLASSES, BATCH, MIB = 400, 10, 512, 1 << 20
@@ -38,6 +43,8 @@ TIMES = 4  # the data set, in limits
 SHARE = 0.6  # of the in-memory speed
 WARM = 20  # steps before the clock starts
 BOTH = ("blocks", "rows")
+GROUP = 4096  # rows of a row group of the Parquet file
+EPOCH = {"training.epochs": "1", "ensemble.members": "1", "network.width": "64", "data.folds": "0"}
 FULL = 400 * MIB, [(1, 500, BOTH), (16, 60, ("blocks",))], 3
 QUICK = 200 * MIB, [(4, 200, ("blocks",))], 1
 
@@ -55,9 +62,22 @@ def make(folder: Path, size: int) -> None:
     np.save(folder / "y.npy", y)
 
 
+def make_table(path: Path, size: int) -> None:
+    """Write a Parquet file whose table takes about `size` bytes."""
+    draw, weights = np.random.default_rng(0), np.random.default_rng(1).normal(size=INPUTS)
+    parts = [path.with_name(f"part-{i}.parquet") for i in range(max(1, size // (8 * INPUTS * GROUP * 8)))]
+    for part in parts:
+        x = draw.random((8 * GROUP, INPUTS)) - 0.5
+        frame = pl.DataFrame(x, schema=[f"x{i}" for i in range(INPUTS)])
+        frame.with_columns(y=pl.Series(np.where(x @ weights > 0, "up", "down"))).write_parquet(part)
+    pl.scan_parquet(parts).sink_parquet(path, row_group_size=GROUP)
+    for part in parts:
+        part.unlink()
+
+
 def forget(folder: Path) -> None:
     """Drop the files from the system's cache, where the system has a call for that."""
-    for path in folder.glob("*.npy"):
+    for path in [*folder.glob("*.npy"), *folder.glob("*.parquet")]:
         with path.open("rb") as file:
             os.fsync(file.fileno())
             if hasattr(os, "posix_fadvise"):
@@ -155,6 +175,31 @@ def run(way: str, folder: Path, members: int, steps: int, limit: int) -> dict[st
     }
 
 
+def fitted(path: Path, limit: int) -> dict[str, Any]:
+    """`fit` of the file in this process, `limit` bytes above what it takes after a first small one."""
+    folder = path.parent
+    make_table(folder / "small.parquet", 0)
+    os.environ["TRAINWELL_MEMORY"] = "100MiB"  # the small one is streamed as well
+    _fit(folder / "small.parquet", folder / "small")
+    del os.environ["TRAINWELL_MEMORY"]
+    before, most = taken("RssAnon"), taken("VmData") + limit
+    resource.setrlimit(resource.RLIMIT_DATA, (most, most))
+    with watched() as largest:
+        run = _fit(path, folder / "run")
+    notes, rows = run.result["stages"][0]["evidence"]["notes"], run.result["stages"][0]["evidence"]["train"]
+    return {
+        "rows": rows,
+        "seconds": run.result["seconds"]["total"],
+        "grown_mib": (largest[0] - before) / MIB,
+        "accuracy": run.result["test"]["accuracy"],
+        "streamed": any("streamed from disk" in note for note in notes),
+    }
+
+
+def _fit(path: Path, out: Path) -> Run:
+    return run_recipe(Request(path, ("y",), settings=EPOCH, budget=3600.0, trials=0, out=out))
+
+
 def process(way: str, folder: Path, members: int, steps: int, limit: int) -> dict[str, Any]:
     """`run` in a fresh process, the files not in the system's cache."""
     forget(folder)
@@ -168,7 +213,9 @@ def process(way: str, folder: Path, members: int, steps: int, limit: int) -> dic
         *map(str, (members, steps, limit)),
     ]
     environment = {"OMP_WAIT_POLICY": "PASSIVE", **os.environ, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{ROOT}"}
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT, env=environment)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    if done.returncode:  # polars ends the process where an allocation fails
+        return {"failed": f"the process ended with {done.returncode}"}
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -208,6 +255,17 @@ def measure(
     return rows, bars
 
 
+def measure_fit(limit: int) -> tuple[list[dict[str, Any]], list[Bar]]:
+    """The whole way, on a table of 4 limits."""
+    with tempfile.TemporaryDirectory() as name:
+        make_table(Path(name) / "table.parquet", TIMES * limit)
+        got = process("fit", Path(name), 1, 0, limit)
+    row = {"way": "fit", "members": 1, "data_mib": TIMES * limit // MIB, "limit_mib": limit // MIB, **got}
+    ended = float(got.get("streamed", False) and got["accuracy"] > 0.8)
+    bars = [at_least("fit ends within the limit, and has learnt", ended, 1.0)]
+    return [row], [*bars, at_most("memory taken by fit, MiB", got.get("grown_mib", float("inf")), limit / MIB)]
+
+
 def _of(rows: list[dict[str, Any]], members: int, figure: str) -> float:
     """A figure of the row that streams by blocks; a run that failed has none."""
     row = next(row for row in rows if (row["way"], row["members"]) == ("blocks", members))
@@ -222,11 +280,12 @@ def main() -> None:
     if given.one:
         way, folder, *sizes = given.one
         members, steps, limit = map(int, sizes)
-        print(json.dumps(run(way, Path(folder), members, steps, limit)))
+        of = fitted(Path(folder) / "table.parquet", limit) if way == "fit" else None
+        print(json.dumps(of or run(way, Path(folder), members, steps, limit)))
         return
-    sizes = QUICK if given.quick else FULL
-    rows, bars = measure(*sizes)
-    publish(rows, bars, as_json=given.json)
+    rows, bars = measure(*(QUICK if given.quick else FULL))
+    whole, ended = ([], []) if given.quick else measure_fit(FULL[0])
+    publish([*rows, *whole], [*bars, *ended], as_json=given.json)
 
 
 if __name__ == "__main__":

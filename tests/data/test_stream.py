@@ -249,7 +249,7 @@ def test_a_second_writing_replaces_the_first_and_leaves_nothing_of_it(tmp_path: 
     np.save(tmp_path / "y.npy", np.arange(7))
     arrays = to_arrays(tmp_path / "a.parquet", tmp_path, numbers)
     assert arrays.samples.y is None and arrays.samples.categories.shape == (50, 0)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "x.npy"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a.parquet", "arrays.json", "x.npy"]
 
 
 def test_a_writing_that_fails_leaves_what_was_there(tmp_path: Path) -> None:

@@ -4,7 +4,15 @@ import pytest
 
 from trainwell.base import InputError, Seeds
 from trainwell.engine import Population
-from trainwell.engine.size import SHARE, batch_that_fits, member_bytes, members_that_fit, pass_bytes, portion_that_fits
+from trainwell.engine.size import (
+    SHARE,
+    batch_that_fits,
+    check_fits,
+    member_bytes,
+    members_that_fit,
+    pass_bytes,
+    portion_that_fits,
+)
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
@@ -57,7 +65,8 @@ def test_not_even_one_is_refused_in_one_line() -> None:
     blueprint, plan = setting(**{"network.width": 20_000})
     message = r"^One network of this size takes about \d+\.\d GiB in training, and 1\.0 GiB are free; choose a smaller "
     with pytest.raises(InputError, match=message):
-        members_that_fit(blueprint, plan, wanted=4, free=1 << 30)
+        check_fits(blueprint, plan, free=1 << 30)
+    assert members_that_fit(blueprint, plan, wanted=4, free=1 << 30) == 0
 
 
 def test_the_estimate_needs_no_memory_itself() -> None:

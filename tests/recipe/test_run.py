@@ -18,7 +18,7 @@ from tests.recipe.tables import moons, waves
 from trainwell.base import RunError
 from trainwell.data import read_table
 from trainwell.plan import Plan
-from trainwell.recipe import Progress, Request, Run, load_run, resume_run, run_recipe, setup
+from trainwell.recipe import Progress, Request, Run, intake, load_run, resume_run, run_recipe
 from trainwell.recipe.stages import final, searching
 
 STAGES = [
@@ -277,7 +277,7 @@ def test_a_run_stopped_in_every_stage_in_turn_says_and_does_what_an_undisturbed_
         if progress.stage == stage:
             raise Killed
 
-    monkeypatch.setattr(setup, "CELLS_A_SECOND", 20)  # so that not all rows fit into the budget
+    monkeypatch.setattr(intake, "CELLS_A_SECOND", 20)  # so that not all rows fit into the budget
     frame = moons(500).with_columns(
         pl.when(pl.int_range(pl.len()) % 9 == 0).then(None).otherwise(pl.col("label")).alias("label")
     )

@@ -27,7 +27,9 @@ def fit(data: str, /, options: Options) -> None:
     Parameters
     ----------
     data
-        A file (.csv .tsv .parquet .feather .npz), or a bundled name such as adult, iris or digits.
+        A file (.csv .tsv .parquet .feather .npz), or a bundled name such as adult, iris or digits. A file that does
+        not fit into memory is streamed from disk; the environment variable TRAINWELL_MEMORY (such as 4GiB) says how
+        much memory may be taken, in the place of what is free.
     """
     started = time.monotonic()
     from trainwell.cli.training import fit_table

@@ -6,11 +6,14 @@ The batch of a step depends on (order seed, epoch, position) alone, so a resumed
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from trainwell.base import InputError, stream_seed
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,11 @@ class Samples:
         """N."""
         return self.x.shape[0]
 
+    def only(self, rows: Tensor) -> "Samples":
+        """The samples of `rows` (n,), laid out as here."""
+        y = None if self.y is None else self.y[rows]
+        return replace(self, x=self.x[rows], categories=self.categories[rows], y=y)
+
     def take(self, rows: Tensor) -> "Samples":
         """The samples of `rows` (B,) or (G, B), laid out as the networks want them.
 
@@ -45,6 +53,13 @@ class Samples:
             return replace(self, x=x, categories=categories, y=y)
         return Samples(x.transpose(1, 2), categories.transpose(1, 2), y)
 
+    def to(self, device: torch.device) -> "Samples":
+        """The same samples on a device."""
+        if self.x.device == device:
+            return self
+        y = None if self.y is None else self.y.to(device)
+        return replace(self, x=self.x.to(device), categories=self.categories.to(device), y=y)
+
     def of_members(self, groups: Tensor | None) -> "Samples":
         """A batch (G, …) as each member's own (K, …), given the group of each member; unchanged when all share one."""
         if groups is None or self.x.shape[0] == 1:
@@ -57,6 +72,24 @@ class Samples:
         parts = {"x": self.x, "categories": self.categories, "y": self.y}
         own = {name: part for name, part in parts.items() if part is not None and len(part) > 1}
         return replace(self, **{name: part[rows] for name, part in own.items()})
+
+
+class BatchSource(Protocol):
+    """What a training asks of a feed; see `Feed`.
+
+    Batches are on the device of the training; `samples` may be elsewhere, and rows are where the samples are.
+    """
+
+    samples: Samples
+    train: Tensor
+    validation: Tensor
+    orders: tuple[int, ...]
+    batch_size: int
+    steps_per_epoch: int
+
+    def batch(self, step: int) -> Samples:
+        """The batch of update `step` = 0, 1, …."""
+        ...
 
 
 class Feed:

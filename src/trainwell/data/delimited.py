@@ -26,9 +26,9 @@ def read_delimited(data: bytes, source: str) -> pl.DataFrame:
     if not text.strip():
         raise DataError(f"'{source}' is empty: it needs a line of column names and a line for each row.")
     separator = find_separator(text, source)
-    shape = _shape(text, separator)
-    names = _header(text[shape.starts[0] : shape.starts[1] if len(shape.starts) > 1 else None], separator, source)
-    raw = _cells(text, shape, separator, names, source)
+    shape = shape_of(text, separator)
+    names = read_header(text[shape.starts[0] : shape.starts[1] if len(shape.starts) > 1 else None], separator, source)
+    raw = read_cells(text, shape, separator, names, source)
     if not raw.height:
         raise DataError(f"'{source}' has a header but no rows: add a line for each row below the column names.")
     return pl.DataFrame([typed(column, decimal_comma=separator != ",") for column in raw])
@@ -64,7 +64,7 @@ def find_separator(text: bytes, source: str) -> str:
     sample = text[:_SAMPLE] if len(text) <= _SAMPLE else text[: text.rfind(b"\n", 0, _SAMPLE) + 1] or text
     found: dict[str, tuple[float, int]] = {}
     for separator in SEPARATORS:
-        fields = _shape(sample, separator).fields
+        fields = shape_of(sample, separator).fields
         if fields[0] > 1:
             found[separator] = (round(float((fields == fields[0]).mean()), 2), int(fields[0]))
     if found:
@@ -85,14 +85,16 @@ def _refuse_other_separator(sample: bytes, source: str) -> None:
 
 
 @dataclass(frozen=True)
-class _Shape:
+class Shape:
+    """Records of a text: where each starts, how many fields it has, and whether all quotation marks are closed."""
+
     starts: np.ndarray
     fields: np.ndarray
     balanced: bool
     blank_lines: bool
 
 
-def _shape(text: bytes, separator: str) -> _Shape:
+def shape_of(text: bytes, separator: str) -> Shape:
     """Where each non-blank record starts and how many fields it has; quoted separators and line ends don't count."""
     raw = np.frombuffer(text, np.uint8)
     ends, marks = raw == _NEWLINE, raw == ord(separator)
@@ -106,10 +108,11 @@ def _shape(text: bytes, separator: str) -> _Shape:
     blank_lines = bool((lengths[:-1] == 0).any())
     starts = starts[lengths > 0]
     fields = np.add.reduceat(marks.view(np.uint8), starts, dtype=np.int64) + 1
-    return _Shape(starts, fields, balanced, blank_lines)
+    return Shape(starts, fields, balanced, blank_lines)
 
 
-def _header(line: bytes, separator: str, source: str) -> list[str]:
+def read_header(line: bytes, separator: str, source: str) -> list[str]:
+    """Names of the columns; "unnamed_2" for an empty one."""
     given = [name.strip() for name in next(csv.reader(io.StringIO(line.decode("utf-8")), delimiter=separator))]
     for name, times in Counter(given).items():
         if times > 1 and name:
@@ -118,7 +121,10 @@ def _header(line: bytes, separator: str, source: str) -> list[str]:
     return [name or f"unnamed_{i + 1}" for i, name in enumerate(given)]
 
 
-def _cells(text: bytes, shape: _Shape, separator: str, names: list[str], source: str) -> pl.DataFrame:
+def read_cells(
+    text: bytes, shape: Shape, separator: str, names: list[str], source: str, *, line: int = 1
+) -> pl.DataFrame:
+    """The cells below a header as text, untouched; `line` is that of the header, for messages."""
     if shape.balanced and bool((shape.fields == len(names)).all()):
         body = _without_blank_lines(text, shape.starts) if shape.blank_lines else text
         try:
@@ -127,7 +133,7 @@ def _cells(text: bytes, shape: _Shape, separator: str, names: list[str], source:
                 return _trimmed(frame.rename(dict(zip(frame.columns, names, strict=True))))
         except pl.exceptions.PolarsError:
             pass  # quotes inside a field: the slow reader below understands them
-    return _trimmed(_cells_one_by_one(text, shape.balanced, separator, names, source))
+    return _trimmed(_cells_one_by_one(text, shape.balanced, separator, names, source, line))
 
 
 def _without_blank_lines(text: bytes, starts: np.ndarray) -> bytes:
@@ -135,19 +141,21 @@ def _without_blank_lines(text: bytes, starts: np.ndarray) -> bytes:
     return b"".join(text[a:b].rstrip(b"\n") + b"\n" for a, b in zip(starts, stops, strict=True))
 
 
-def _cells_one_by_one(text: bytes, balanced: bool, separator: str, names: list[str], source: str) -> pl.DataFrame:
+def _cells_one_by_one(
+    text: bytes, balanced: bool, separator: str, names: list[str], source: str, line: int
+) -> pl.DataFrame:
     reader = csv.reader(io.StringIO(text.decode("utf-8"), newline=""), delimiter=separator)
     rows: list[list[str]] = []
-    started = last = 1
+    started = last = line
     try:
         for record in reader:
             if record and len(record) != len(names):
                 raise DataError(_ragged(source, started, len(record), len(names), separator))
             rows += [record] if record else []
-            last, started = started, reader.line_num + 1
+            last, started = started, reader.line_num + line
     except csv.Error as error:
         raise DataError(f"'{source}', line {started}: {error}. Is a quotation mark left open there?") from None
-    if reader.line_num > last and not balanced:
+    if reader.line_num + line - 1 > last and not balanced:
         raise DataError(f"'{source}', line {last}: a quotation mark opens there and is never closed. Close it.")
     return pl.DataFrame(rows[1:], schema=dict.fromkeys(names, pl.String), orient="row")
 
@@ -169,12 +177,19 @@ def _trimmed(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.head(int(places[-1]) + 1 if len(places) else 0)
 
 
-def typed(column: pl.Series, *, decimal_comma: bool) -> pl.Series:
-    """A column of text as numbers where all of it is numbers, else as stripped text; missing words as null."""
+def typed(column: pl.Series, *, decimal_comma: bool, like: pl.DataType | None = None) -> pl.Series:
+    """A column of text as numbers where all of it is numbers, else as stripped text; missing words as null.
+
+    `like`: the type of the whole column of which this is a piece.
+    """
     text = column.str.strip_chars()
-    numeric = text.set(text.is_in(list(MISSING_NUMBERS)).fill_null(False), None)
-    if numeric.null_count() < len(numeric) and not looks_like_codes(numeric):
-        values = parse_numbers(numeric, decimal_comma=decimal_comma)
-        if values.null_count() == numeric.null_count():
-            return values.fill_nan(None) if values.dtype.is_float() else values
+    if like != pl.String:
+        numeric = text.set(text.is_in(list(MISSING_NUMBERS)).fill_null(False), None)
+        if numeric.null_count() == len(numeric):
+            if like is not None:
+                return numeric.cast(pl.Float64)
+        elif not looks_like_codes(numeric):
+            values = parse_numbers(numeric, decimal_comma=decimal_comma)
+            if values.null_count() == numeric.null_count():
+                return values.fill_nan(None) if values.dtype.is_float() else values
     return text.set(text.is_in(list(MISSING_WORDS)).fill_null(False), None)

@@ -122,13 +122,13 @@ class Preparation:
             for start in range(0, table.rows, _BLOCK):
                 block = slice(start, start + _BLOCK)
                 series = table.frame[column.name].slice(start, _BLOCK)
-                coded = column.encode(series, Origin(table.source, start + 1))
+                coded = column.encode(series, Origin(table.source, table.first_row + start))
                 if column.cardinality:
                     categories[block, index] = coded
                 else:
                     x[block, dense : dense + width] = coded
             dense, index = dense + width, index + bool(column.cardinality)
-        return Encoded(x, categories, self._encode_target(table) if with_target else None)
+        return Encoded(x, categories, self.encode_target(table) if with_target else None)
 
     def decode(self, prediction: np.ndarray) -> pl.DataFrame:
         """Predictions, in the form of `Encoded.y`, as columns of the targets: labels, or numbers on their scale."""
@@ -154,7 +154,12 @@ class Preparation:
                 f"{did_you_mean(lacking[0], spare)} Add it; it may be empty where unknown."
             )
 
-    def _encode_target(self, table: Table) -> np.ndarray:
+    def encode_target(self, table: Table) -> np.ndarray:
+        """As `Encoded.y`, of rows that all have a target.
+
+        Raises:
+            DataError: one lacks it, or it is of no known class.
+        """
         if self.task in ("binary", "multiclass"):
             column = table.frame[self.targets[0]]
             indices = class_indices(column, self.classes)
@@ -179,7 +184,7 @@ class Preparation:
             value = table.frame[name][row]
             found = "is missing" if value is None else f"is '{value}'"
             raise DataError(
-                f"Target '{name}' of '{table.source}' must be {expected}, but {found} in row {row + 1}. "
+                f"Target '{name}' of '{table.source}' must be {expected}, but {found} in row {table.first_row + row}. "
                 "Mend or remove the row."
             )
 

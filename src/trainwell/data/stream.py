@@ -100,7 +100,7 @@ class StreamFeed:
             self._fetched.popleft()
         for later in range(self._fetched[-1][0] + 1 if self._fetched else step, step + AHEAD + 1):
             self._fetched.append((later, self._thread.submit(self._feed.batch, later)))
-        return _on(self._device, self._fetched.popleft()[1].result())
+        return self._fetched.popleft()[1].result().to(self._device)
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,7 @@ class _Windows:
 
     def _buffer(self, size: int) -> dict[str, Tensor]:
         return {
-            name: torch.empty((size, *part.shape[1:]), dtype=part.dtype) for name, part in self._arrays.parts.items()
+            name: torch.empty((size, *part.shape[1:]), dtype=part.dtype) for name, part in self._arrays.tensors.items()
         }
 
     def rows(self, epoch: int, start: int, stop: int) -> Samples:
@@ -220,7 +220,7 @@ class _Windows:
         got = {name: whole[:size] for name, whole in buffer.items()}
         nothing = torch.zeros(size, 0, dtype=torch.int64)
         samples = Samples(got["x"], got.get("categories", nothing), got.get("y"))
-        return _Window(key, start, _on(self._device, samples), order)
+        return _Window(key, start, samples.to(self._device), order)
 
 
 def _read(arrays: Arrays, name: str, rows: Tensor, into: Tensor) -> None:
@@ -234,14 +234,7 @@ def _read(arrays: Arrays, name: str, rows: Tensor, into: Tensor) -> None:
         arrays.read(name, first, wide.numpy())
         torch.index_select(wide, 0, rows - first, out=into)
     else:
-        torch.index_select(arrays.parts[name], 0, rows, out=into)
-
-
-def _on(device: torch.device, samples: Samples) -> Samples:
-    if device.type == "cpu":
-        return samples
-    y = None if samples.y is None else samples.y.to(device)
-    return Samples(samples.x.to(device), samples.categories.to(device), y)
+        torch.index_select(arrays.tensors[name], 0, rows, out=into)
 
 
 def _stacked(parts: Sequence[Tensor | None]) -> Tensor | None:

@@ -13,10 +13,14 @@ from trainwell.base import DataError
 
 @dataclass(frozen=True)
 class Table:
-    """Columns as polars holds them; missing values are null, never NaN. `source` names it in messages."""
+    """Columns as polars holds them; missing values are null, never NaN.
+
+    `source` and the number of the first row, where it is a piece of something larger, name rows in messages.
+    """
 
     frame: pl.DataFrame
     source: str
+    first_row: int = 1
 
     @property
     def rows(self) -> int:

@@ -59,18 +59,27 @@ def drop_missing_targets(table: Table, targets: Sequence[str]) -> tuple[Table, i
     Raises:
         DataError: all rows lack it, or there is no such column.
     """
-    present = np.ones(table.rows, bool)
     for target in targets:
         if target not in table.columns:
             raise DataError(
                 f"'{table.source}' lacks the target '{target}'.{did_you_mean(target, table.columns)} Add it."
             )
-        column = table.frame[target]
-        present &= np.isfinite(numbers(column).values) if column.dtype.is_float() else column.is_not_null().to_numpy()
-        if not present.any():
+        if not with_target(table, [target]).any():
             raise DataError(f"Target '{target}' of '{table.source}' is missing in all {table.rows:,} rows. Fill it in.")
+    present = with_target(table, targets)
+    if not present.any():
+        raise DataError(f"No row of '{table.source}' has all of its {len(targets)} targets. Fill them in.")
     dropped = int((~present).sum())
     return (Table(table.frame.filter(present), table.source), dropped) if dropped else (table, 0)
+
+
+def with_target(table: Table, targets: Sequence[str]) -> np.ndarray:
+    """(N,) which rows have all targets, none of them null, NaN or infinite."""
+    present = np.ones(table.rows, bool)
+    for target in targets:
+        column = table.frame[target]
+        present &= np.isfinite(numbers(column).values) if column.dtype.is_float() else column.is_not_null().to_numpy()
+    return present
 
 
 def target_facts(table: Table, targets: Sequence[str], task: str) -> tuple[Table, TargetFacts]:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainwell.base import Outcome, Seeds
 from trainwell.base.outcomes import OutcomeKind
-from trainwell.data.batches import Feed
+from trainwell.data.batches import BatchSource
 from trainwell.engine.memory import keep_freed_memory
 from trainwell.engine.population import Population
 from trainwell.engine.probe import prepare_first_weights
@@ -72,7 +72,8 @@ class Course:
         best: best weights and figures, by identity.
         outcomes: how each member ended, by identity.
         changes: made so far by onlookers.
-        probe: (G, ≤ 1024) training rows, evenly spaced, on which the training loss is judged.
+        probed: up to 1024 training rows of each group, evenly spaced, on which the training loss is judged; held beside
+            the feed's samples, which may be on disk. probe: (G, n) where each group's are.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class Course:
         blueprint: Structure,
         plans: Sequence[Plan],
         seeds: Sequence[Seeds],
-        feed: Feed,
+        feed: BatchSource,
         groups: Sequence[int],
         *,
         classes: Sequence[str] = (),
@@ -105,7 +106,9 @@ class Course:
         self.group_of = torch.tensor(list(groups), device=self.population.device)
         often = round(feed.steps_per_epoch / training.evaluations_per_epoch)
         self.evaluate_every = max(1, often, self.total_steps // EVALUATIONS)
-        self.probe = feed.train[:, :: -(-feed.train.shape[1] // PROBE)]
+        rows = feed.train[:, :: -(-feed.train.shape[1] // PROBE)]
+        self.probed = feed.samples.only(rows.reshape(-1)).to(self.population.device)
+        self.probe = torch.arange(rows.numel(), device=self.population.device).reshape(rows.shape)
         self.best = Best.of(self.population)
         self.outcomes: list[Outcome] = [Outcome("running", 0, 0) for _ in plans]
         self._active: tuple[Tensor, list[Outcome], Tensor] | None = None

@@ -38,10 +38,13 @@ def chunks(population: Population, count: int) -> Iterator[slice]:
 def outputs(
     population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
 ) -> Tensor:
-    """Outputs (K, C, V) on `rows`, (V,) or (G, V), of `shown` weights and statistics (else `population.shown()`)."""
+    """Outputs (K, C, V) on `rows`, (V,) or (G, V), of `shown` weights and statistics (else `population.shown()`).
+
+    Samples and rows may be elsewhere than the population, as where they are over memory maps: they come in chunks.
+    """
     parts, shown = [], population.shown() if shown is None else shown
     for part in chunks(population, rows.shape[-1]):
-        batch = replace(samples, y=None).take(rows[..., part]).of_members(groups)
+        batch = replace(samples, y=None).take(rows[..., part]).to(population.device).of_members(groups)
         parts.append(population.forward(batch, shown=shown))
     return torch.cat(parts, dim=2)
 
@@ -54,6 +57,7 @@ def judge(
     assert samples.y is not None
     z = outputs(population, samples, rows, groups, shown)
     y = samples.y[rows] if samples.y.dim() == 1 else samples.y[rows].transpose(1, 2)
+    y = y.to(population.device)
     y = y if groups is None else y[groups]
     return population.loss.total(population.losses(z, y, smooth=False)), metric(z, y, population.loss.output)
 

@@ -87,7 +87,7 @@ def _evaluate(course: Course) -> Evaluation:
     samples: Samples = course.feed.samples
     shown = population.shown()
     loss, metric = judge(population, samples, course.feed.validation, groups, shown)
-    train_loss, _ = judge(population, samples, course.probe, groups, shown)
+    train_loss, _ = judge(population, course.probed, course.probe, groups, shown)
     population.note_validation(loss)
     who = population.members
     better = loss < best.loss[who]

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from trainwell.base import stream_seed
-from trainwell.data.batches import Feed, Samples
+from trainwell.data.batches import BatchSource, Samples
 from trainwell.engine.first_weights import initialiser_settings, measure_lengths
 from trainwell.engine.population import Population
 from trainwell.ingredients import INITIALISERS
@@ -55,7 +55,7 @@ class PopulationProbe:
         return dict(zip(self.layers, slopes, strict=True))
 
 
-def prepare_first_weights(population: Population, feed: Feed, groups: Tensor | None) -> None:
+def prepare_first_weights(population: Population, feed: BatchSource, groups: Tensor | None) -> None:
     """Let the schemes that look at data have their second phase, on the first training rows of each member's group."""
     plans = population.plans
     names = [plan.chosen("initialiser.name") for plan in plans]
@@ -63,7 +63,7 @@ def prepare_first_weights(population: Population, feed: Feed, groups: Tensor | N
         scheme = INITIALISERS[name]
         if scheme.prepare is None:
             continue
-        batch = feed.samples.take(feed.train[:, :PROBED]).of_members(groups)
+        batch = feed.samples.take(feed.train[:, :PROBED]).to(population.device).of_members(groups)
         mine = torch.tensor([other == name for other in names], device=population.device)
         like = population.columns["learning_rate"]
         own = [

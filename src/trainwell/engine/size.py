@@ -60,19 +60,19 @@ def portion_that_fits(structure: Structure, plan: Plan, *, members: int, free: i
 
 
 def members_that_fit(structure: Structure, plan: Plan, *, wanted: int, free: int) -> int:
-    """How many of the members wanted can be trained at once, at least 1.
+    """How many of the members wanted can be trained at once; 0: not even one."""
+    most = (SHARE * free - pass_bytes(structure, plan)) // member_bytes(structure, plan)
+    return max(0, min(wanted, int(most)))
 
-    Raises:
-        InputError: not even one.
-    """
-    each, passing = member_bytes(structure, plan), pass_bytes(structure, plan)
-    most = int((SHARE * free - passing) // each)
-    if most < 1:
+
+def check_fits(structure: Structure, plan: Plan, *, free: int) -> None:
+    """Raise an InputError if not even one member can be trained."""
+    if members_that_fit(structure, plan, wanted=1, free=free) < 1:
+        needed = member_bytes(structure, plan) + pass_bytes(structure, plan)
         raise InputError(
-            f"One network of this size takes about {told(each + passing)} in training, and {told(free)} are free; "
+            f"One network of this size takes about {told(needed)} in training, and {told(free)} are free; "
             "choose a smaller network.width or training.batch_size."
         )
-    return min(wanted, most)
 
 
 def batch_that_fits(structure: Structure, plan: Plan, *, free: int) -> int:

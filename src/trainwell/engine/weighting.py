@@ -5,13 +5,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainwell.data.batches import Feed
+from trainwell.data.batches import BatchSource
 from trainwell.ingredients import LOSSES, balanced_positives, balanced_weights
 from trainwell.plan import Plan
 
+COUNTED = 1 << 20  # rows whose targets are looked at together
+
 
 def class_weights(
-    plans: Sequence[Plan], feed: Feed, groups: Sequence[int], outputs: int, classes: Sequence[str] = ()
+    plans: Sequence[Plan], feed: BatchSource, groups: Sequence[int], outputs: int, classes: Sequence[str] = ()
 ) -> Tensor | None:
     """Weights (K, C) of the classes; for losses on sigmoid outputs the weight of each label's positive rows.
 
@@ -25,15 +27,22 @@ def class_weights(
     if loss.output == "identity" or y is None or not (any(power) or any(plan.loss.class_weights for plan in plans)):
         return None
     columns, softmax = torch.tensor(power, dtype=torch.float64).unsqueeze(1), loss.output == "softmax"
-    own = y[feed.train][list(groups)]  # (K, n) classes, or (K, n, C) labels
+    counts = _counts(y, feed.train, outputs, softmax)[list(groups)]
     if softmax:
-        counts = torch.stack([torch.bincount(row, minlength=outputs) for row in own.cpu()])
         weights = balanced_weights(counts, columns)
     else:
-        positive = own.cpu().double().sum(dim=1)  # (K, C)
-        rows = torch.full((len(own), 1), float(own.shape[1]), dtype=torch.float64)
-        weights = balanced_positives(positive, rows, columns)
+        rows = torch.full((len(counts), 1), float(feed.train.shape[1]), dtype=torch.float64)
+        weights = balanced_positives(counts, rows, columns)
     return weights * torch.tensor([_given(plan, classes, outputs, softmax) for plan in plans], dtype=torch.float64)
+
+
+def _counts(y: Tensor, train: Tensor, outputs: int, softmax: bool) -> Tensor:
+    """(G, C) training rows of each class, or positive rows of each label, of each data group."""
+    total = torch.zeros(len(train), outputs, dtype=torch.int64 if softmax else torch.float64)
+    for rows in train.split(COUNTED, dim=1):
+        for group, own in enumerate(y[rows].cpu()):
+            total[group] += torch.bincount(own, minlength=outputs) if softmax else own.double().sum(dim=0)
+    return total
 
 
 def _given(plan: Plan, classes: Sequence[str], outputs: int, softmax: bool) -> list[float]:

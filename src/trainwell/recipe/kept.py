@@ -13,11 +13,12 @@ from torch import nn
 from trainwell.base import RunError
 from trainwell.data import Table
 from trainwell.plan import Plan
+from trainwell.recipe.cut import Cut
 from trainwell.recipe.request import Request
 from trainwell.recipe.setup import Setting
 
 Make = Callable[[], nn.Module]
-UNREADABLE = (OSError, KeyError, IndexError, SafetensorError, pl.exceptions.PolarsError)
+UNREADABLE = (OSError, KeyError, IndexError, TypeError, SafetensorError, pl.exceptions.PolarsError)
 
 
 def remembered_request(path: Path, asked: Mapping[str, Any], make: Make | None) -> Request:
@@ -33,6 +34,7 @@ def remembered_request(path: Path, asked: Mapping[str, Any], make: Make | None) 
             data=data,
             targets=tuple(asked["targets"]),
             rows=asked.get("rows"),
+            cut=None if asked.get("cut") is None else Cut.from_dict(asked["cut"]),
             task=asked["task"],
             plan=Plan.from_yaml(asked["plan"]),
             budget=asked["budget"],

@@ -16,9 +16,9 @@ from trainwell.diagnosis import Finding, read_findings
 from trainwell.engine import Ensemble, ModuleEnsemble, Networks, Record
 from trainwell.plan import Plan
 from trainwell.recipe.folder import read_json, require_run
+from trainwell.recipe.intake import as_table
 from trainwell.recipe.kept import Make, check_kind
 from trainwell.recipe.material import as_probabilities, as_samples
-from trainwell.recipe.setup import as_table
 
 FORMAT = 1
 

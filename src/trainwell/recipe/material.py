@@ -3,14 +3,16 @@
 Contract: `Material`. Stages, workshop and judging know nothing else of where rows come from.
 """
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 
-from trainwell.data import Encoded, Facts
-from trainwell.data.batches import Samples
+from trainwell.data import Encoded, Facts, Split
+from trainwell.data.batches import BatchSource, Feed, Samples
 from trainwell.diagnosis import Finding
 from trainwell.engine import Networks
 from trainwell.networks import Structure
@@ -18,6 +20,21 @@ from trainwell.plan import Plan
 from trainwell.search import Space
 
 Kind = Literal["dense", "module"]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """Rows as baselines take them.
+
+    Attributes:
+        x: (N, D) numbers; None where there are none. y: their target. parts: which of them train, choose and judge.
+        x_test: test rows that were given apart.
+    """
+
+    x: np.ndarray | None
+    y: np.ndarray
+    parts: Split
+    x_test: np.ndarray | None
 
 
 class Material(Protocol):
@@ -33,9 +50,13 @@ class Material(Protocol):
         """What is known of the rows."""
         ...
 
+    def parts(self, plan: Plan) -> Split:
+        """Which of the samples train, choose and judge."""
+        ...
+
     @property
-    def target(self) -> np.ndarray:
-        """The target of all rows, as `target_array` gives it."""
+    def one_order(self) -> bool:
+        """Whether all members must see the rows in one order, as where these are read from disk."""
         ...
 
     @property
@@ -48,8 +69,20 @@ class Material(Protocol):
         """Seconds that a test row will take to read and to predict, as far as is known."""
         ...
 
+    def settle(self, folder: Path) -> None:
+        """Take the folder in which rows may be kept while the run lasts; before anything is asked of them."""
+        ...
+
+    def truth(self, plan: Plan, rows: np.ndarray) -> np.ndarray:
+        """The target of these samples, as `target_array` gives it."""
+        ...
+
     def samples(self, plan: Plan) -> Samples:
-        """All rows as tensors on the run's device."""
+        """All rows as tensors: on the run's device, or over files."""
+        ...
+
+    def feed(self, plan: Plan, train: np.ndarray, validation: np.ndarray, orders: Sequence[int]) -> BatchSource:
+        """Batches of these samples, (G, n) and (G, v) of each data group, for the run's device."""
         ...
 
     def test_samples(self, plan: Plan) -> Samples:
@@ -64,8 +97,8 @@ class Material(Protocol):
         """What a search may vary."""
         ...
 
-    def plain_inputs(self, plan: Plan, train: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
-        """(N, D) numbers for the baselines, of all rows and of test rows given apart; None where there are none."""
+    def plain(self, plan: Plan) -> Plain:
+        """What baselines learn from."""
         ...
 
     def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:
@@ -105,10 +138,22 @@ def as_samples(encoded: Encoded, task: str, device: torch.device | str = "cpu") 
     """Encoded rows as tensors; a binary target becomes one column of 0 and 1."""
     y = None
     if encoded.y is not None:
-        y = torch.from_numpy(encoded.y)
-        y = y.to(torch.float32).unsqueeze(1) if task == "binary" else y
+        y = torch.from_numpy(as_targets(encoded.y, task))
     x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
     return Samples(x.to(device), categories.to(device), None if y is None else y.to(device))
+
+
+def as_targets(y: np.ndarray, task: str) -> np.ndarray:
+    """Encoded targets as the loss takes them: of a binary target one column of 0 and 1."""
+    return y.astype(np.float32)[:, None] if task == "binary" else y
+
+
+def feed_of(samples: Samples, plan: Plan, train: np.ndarray, validation: np.ndarray, orders: Sequence[int]) -> Feed:
+    """Batches of samples that are in memory."""
+    train_rows, validation_rows = (torch.from_numpy(part).to(samples.x.device) for part in (train, validation))
+    return Feed(
+        samples, train_rows, validation_rows, orders, plan.training.batch_size, drop_last=plan.training.drop_last
+    )
 
 
 def as_probabilities(prediction: np.ndarray, task: str) -> np.ndarray:

@@ -1,6 +1,6 @@
 """A user's module and its rows as material: the structure is theirs, and so is the preparation of the inputs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from trainwell.data import Facts, Split
-from trainwell.data.batches import Samples
+from trainwell.data.batches import BatchSource, Samples
 from trainwell.data.module_inputs import ModuleInputs, as_rows, as_target_tensor, dtype_of, told_shape
 from trainwell.data.pairs import Pairs
 from trainwell.diagnosis import Finding, Remedy
@@ -19,7 +19,7 @@ from trainwell.engine import ModuleEnsemble, Networks
 from trainwell.ingredients import ACTIVATIONS, LOSSES, check_pairing
 from trainwell.networks import ModuleBlueprint, first_inputs, output_function
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, as_probabilities
+from trainwell.recipe.material import Kind, Plain, as_probabilities, feed_of
 from trainwell.recipe.table_material import scale_of
 from trainwell.search import Space, module_space
 
@@ -60,7 +60,23 @@ class ModuleMaterial:
     device: torch.device
     test_seconds: float = 0.0
     kind: Kind = "module"
+    one_order: bool = False
     _samples: list[Samples] = field(default_factory=list)
+
+    def parts(self, plan: Plan) -> Split:
+        """Those of the rows."""
+        return self.split
+
+    def settle(self, folder: Path) -> None:
+        """Nothing: the rows are in memory."""
+
+    def truth(self, plan: Plan, rows: np.ndarray) -> np.ndarray:
+        """The target of these rows."""
+        return self.target[rows]
+
+    def feed(self, plan: Plan, train: np.ndarray, validation: np.ndarray, orders: Sequence[int]) -> BatchSource:
+        """Batches of the rows."""
+        return feed_of(self.samples(plan), plan, train, validation, orders)
 
     def samples(self, plan: Plan) -> Samples:
         """All rows, whatever the plan."""
@@ -84,11 +100,11 @@ class ModuleMaterial:
         largest = len(self.split.train) // 2 / plan.training.batch_size
         return module_space(dropout=self.dropout == "plan", largest=largest, fixed=fixed)
 
-    def plain_inputs(self, plan: Plan, train: np.ndarray) -> tuple[np.ndarray, np.ndarray | None] | None:
+    def plain(self, plan: Plan) -> Plain:
         """The rows, where they are plain numbers (N, D)."""
         if self.pairs.x.dim() != 2 or not self.pairs.x.is_floating_point():
-            return None
-        return self.pairs.x.numpy(), None if self.test is None else self.test.x.numpy()
+            return Plain(None, self.target, self.split, None)
+        return Plain(self.pairs.x.numpy(), self.target, self.split, None if self.test is None else self.test.x.numpy())
 
     def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:
         """Both classes of a binary task; finished networks predict numbers in the target's own units."""

@@ -88,7 +88,7 @@ def module_setting(request: Request) -> Setting:
         device=device,
         test_seconds=PREDICTIONS * _seconds(blueprint, x) / len(x),
     )
-    return Setting(material, split, plan, fixed, device)
+    return Setting(material, plan, fixed, device)
 
 
 def _blueprint(make: Make, pairs: Pairs, device: torch.device, *, own_rates: bool) -> ModuleBlueprint:

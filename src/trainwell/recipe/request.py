@@ -11,6 +11,7 @@ from torch import nn
 
 from trainwell.base import BudgetError
 from trainwell.plan import Plan
+from trainwell.recipe.cut import Cut
 
 UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 SMALLEST_BUDGET = 1.0
@@ -29,6 +30,7 @@ class Request:
         make: of a user's module, which is trained on `data`: (X, y), or a Dataset; `targets` are not named then.
         started: `time.monotonic()` at which the budget began, None: now.
         rows: of the whole data, of which a resumed run has those that the budget allowed; None: `data` is all.
+        cut: of a resumed run whose rows are streamed, how their file was cut up; `data` is then its sample.
     """
 
     data: Any
@@ -47,6 +49,7 @@ class Request:
     make: Callable[[], nn.Module] | None = None
     started: float | None = None
     rows: int | None = None
+    cut: Cut | None = None
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """Running the recipe: stage after stage, each recorded; and going on with a run that was stopped."""
 
 import platform
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ from trainwell.engine import Record
 from trainwell.plan import Plan
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.folder import locked, new_folder, require_run, write_json
+from trainwell.recipe.intake import STANDARD_BUDGET
 from trainwell.recipe.journal import Journal
 from trainwell.recipe.judging import findings_of
 from trainwell.recipe.kept import Make, check_same_module, remembered_request
@@ -26,8 +28,9 @@ from trainwell.recipe.loaded import Run, load_run
 from trainwell.recipe.metrics import HIGHER_IS_BETTER, MAIN
 from trainwell.recipe.module_setup import module_setting
 from trainwell.recipe.request import Request, Show, silent
-from trainwell.recipe.setup import STANDARD_BUDGET, Setting, requested_plan, table_setting
+from trainwell.recipe.setup import Setting, requested_plan, table_setting
 from trainwell.recipe.stages import STAGES
+from trainwell.recipe.streamed_rows import ARRAYS
 from trainwell.recipe.workshop import Workshop
 from trainwell.version import VERSION
 
@@ -217,7 +220,9 @@ def _finish(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, fl
 def _tidy(folder: Path) -> None:
     """Drop what only a resume needs."""
     for path in (folder / "checkpoints").iterdir():
-        if path.suffix in (".parquet", ".safetensors"):
+        if path.name == ARRAYS:
+            shutil.rmtree(path)
+        elif path.suffix in (".parquet", ".safetensors"):
             path.unlink()
 
 
@@ -229,6 +234,7 @@ def _log(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float
         [
             f"trainwell {VERSION}, {ws.facts.source}",
             *lines,
+            *ws.facts.notes,
             *ws.journal.entries.get("log", []),
             f"total {ws.clock.spent:.2f} s of {ws.clock.budget:g} s",
             "",

@@ -1,8 +1,7 @@
 """From a request for a table to a workshop: every wrong input is found here, before anything is written."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -10,48 +9,39 @@ import torch
 from trainwell.base import BudgetError, DataError, InputError, PlanError, Seeds, did_you_mean
 from trainwell.data import (
     Facts,
-    PreparationOptions,
-    Split,
     Table,
     drop_missing_targets,
-    fit_preparation,
-    profile,
-    read_table,
-    split_rows,
     target_array,
 )
 from trainwell.data.room import told
 from trainwell.engine import Population
-from trainwell.engine.size import batch_that_fits, free_bytes, members_that_fit
+from trainwell.engine.size import batch_that_fits, check_fits, free_bytes
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
+from trainwell.recipe.intake import Intake, bounded_table, take_in
 from trainwell.recipe.journal import Journal
 from trainwell.recipe.material import Material
 from trainwell.recipe.request import Request, Show
+from trainwell.recipe.streamed_rows import StreamedRows
 from trainwell.recipe.table_material import TableMaterial, mismatches
+from trainwell.recipe.table_rows import HeldRows
 from trainwell.recipe.workshop import Workshop
-
-STANDARD_BUDGET = 120.0
-CELLS_A_SECOND = (
-    150_000  # of the table, by the budget: about one epoch of a 256-wide network in a tenth of it on 2 cores
-)
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Checked input: the material, the split, the completed plan, and the paths that the user fixed."""
+    """Checked input: the material, the completed plan, and the paths that are fixed."""
 
     material: Material
-    split: Split
     plan: Plan
     fixed: tuple[str, ...]
     device: torch.device
 
     def workshop(self, folder: Path, clock: Clock, journal: Journal, show: Show, stages: tuple[str, ...]) -> Workshop:
         """The workshop of a run in this directory."""
-        given = self.material, self.split
-        return Workshop(folder, self.plan, self.fixed, *given, clock, journal, show, self.device, stages)
+        self.material.settle(folder / "checkpoints")
+        return Workshop(folder, self.plan, self.fixed, self.material, clock, journal, show, self.device, stages)
 
 
 def table_setting(request: Request) -> Setting:
@@ -63,30 +53,36 @@ def table_setting(request: Request) -> Setting:
     check_request(request)
     plan = requested_plan(request)
     fixed = tuple(path for path, origin in plan.origins.items() if origin.by != "default")
-    whole = as_table(request.data)
-    given, whole_rows = _affordable(whole, request), request.rows or whole.rows
-    table, facts = profile(given, request.targets, task=_task(request, plan), kinds=plan.data.columns)
-    if given.rows < whole_rows:
-        note = f"{whole_rows - given.rows:,} of {whole_rows:,} rows were left out: more do not fit into the budget."
-        facts = replace(facts, notes=(*facts.notes, note))
-    test = None if request.test is None else _test_table(as_table(request.test), facts)
-    y = target_array(table, facts)
-    size = request.test_size if test is None else 0.0
-    split = split_rows(y, task=facts.task, validation_size=plan.data.validation_size, test_size=size, seed=plan.seed)
-    rows = len(split.train) + len(split.validation)
+    taken = take_in(request, plan)
+    if taken.streaming is not None:
+        plan, fixed = _for_streaming(plan), (*fixed, "data.encoding")  # rows are encoded once
+    facts = taken.facts
+    test = None if request.test is None else _test_table(bounded_table(request.test), facts)
     numbers = sum(column.kind == "number" for column in facts.used)
-    plan = complete(plan, facts, rows, numbers)
-    _check_plan(plan, facts, rows, len(split.train))
-    trial = fit_preparation(
-        table, facts, split.train, PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
-    )
-    if test is not None:
-        trial.encode(test, with_target=True)
+    plan = complete(plan, facts, taken.develop, numbers)
+    _check_plan(plan, facts, taken.develop, taken.train)
     device = choose_device(request.device)
-    inputs, outputs = trial.inputs, max(1, len(facts.classes) if plan.task == "multiclass" else len(facts.targets))
-    plan = _fitted_to_memory(plan, Blueprint.of(plan, inputs.dense, outputs, inputs.cardinalities), fixed, device)
-    material = TableMaterial(table, test, facts, split, device, given=given, whole_rows=whole_rows)
-    return Setting(material, split, plan, fixed, device)
+    material = _material(taken, test, device)
+    if test is not None:
+        material.preparation(plan).encode(test, with_target=True)  # refuses what does not fit the training table
+    plan = _fitted_to_memory(plan, material.structure(plan), fixed, device)
+    return Setting(material, plan, fixed, device)
+
+
+def _material(taken: Intake, test: Table | None, device: torch.device) -> TableMaterial:
+    common, from_file = (taken.table, taken.facts, taken.split, device), taken.streaming
+    if from_file is None:
+        rows = HeldRows(*common, taken.given, taken.whole)
+    else:
+        rows = StreamedRows(*common, from_file.cut, from_file.blocks)
+    return TableMaterial(taken.table, test, taken.facts, taken.split, rows)
+
+
+def _for_streaming(plan: Plan) -> Plan:
+    """The plan without cross-validation."""
+    if plan.chosen_by_user("data.folds"):
+        return plan
+    return plan.edited({"data.folds": 0}, by="data", why="rows that are streamed stand in one order on disk")
 
 
 def _fitted_to_memory(plan: Plan, blueprint: Blueprint, fixed: tuple[str, ...], device: torch.device) -> Plan:
@@ -100,7 +96,7 @@ def _fitted_to_memory(plan: Plan, blueprint: Blueprint, fixed: tuple[str, ...], 
     if size < plan.training.batch_size and "training.batch_size" not in fixed:
         why = f"larger ones do not fit into the {told(free)} of memory that are free"
         plan = plan.edited({"training.batch_size": size}, by="data", why=why)
-    members_that_fit(blueprint, plan, wanted=1, free=free)
+    check_fits(blueprint, plan, free=free)
     return plan
 
 
@@ -114,15 +110,6 @@ def check_request(request: Request) -> None:
         raise DataError(f"The test size is a share of the rows from 0 to below 1, but is {request.test_size}.")
 
 
-def _affordable(table: Table, request: Request) -> Table:
-    """The table, or as many of its rows, evenly spaced, as can be learnt from within the budget."""
-    most = int(CELLS_A_SECOND * (request.budget or STANDARD_BUDGET) / max(1, len(table.columns)))
-    if table.rows <= most:
-        return table
-    rows = np.linspace(0, table.rows - 1, max(2, most)).astype(np.int64)
-    return Table(table.frame[rows], table.source)
-
-
 def requested_plan(request: Request) -> Plan:
     """The user's plan with settings, seed and trials applied."""
     plan = apply_settings(request.plan or Plan(), request.settings)
@@ -131,11 +118,6 @@ def requested_plan(request: Request) -> Plan:
     if request.trials is not None:
         plan = plan.edited({"search.trials": request.trials}, by="user", why="--trials")
     return plan
-
-
-def as_table(source: Any) -> Table:
-    """A table, read if it is not one yet."""
-    return source if isinstance(source, Table) else read_table(source)
 
 
 def choose_device(name: str) -> torch.device:
@@ -152,10 +134,6 @@ def choose_device(name: str) -> torch.device:
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"Device '{name}' is not available here; choose auto or cpu.") from error
     return device
-
-
-def _task(request: Request, plan: Plan) -> str:
-    return plan.task if request.task == "auto" else request.task
 
 
 def _test_table(table: Table, facts: Facts) -> Table:

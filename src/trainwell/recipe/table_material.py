@@ -1,6 +1,7 @@
 """A table as material: its rows under the preparation that a plan asks for, and dense networks on them."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,38 +19,45 @@ from trainwell.data import (
     save_preparation,
     target_array,
 )
-from trainwell.data.batches import Samples
+from trainwell.data.batches import BatchSource, Samples
 from trainwell.diagnosis import Finding, Remedy
 from trainwell.engine import Ensemble, Networks
 from trainwell.ingredients import Mismatch, check_pairing, gain_for
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, as_probabilities, as_samples
+from trainwell.recipe.material import Kind, Plain, as_probabilities, as_samples
+from trainwell.recipe.table_rows import EncodedRows, Rows
 from trainwell.search import DENSE_SPACE, Space
+
+ENOUGH = 1 << 17  # rows that tell the scale of an input
 
 
 @dataclass
 class TableMaterial:
-    """A table, the test table if one was given apart, and the part of the rows that preparations are fitted on.
+    """A table, the test table if one was given apart, and where the rows are that networks are trained on.
 
-    `given` are the rows that `table` was made of, as they came, out of `whole_rows`.
+    Where `rows` are streamed from disk, `table` is a sample of them; preparations are fitted on training rows of its
+    `split`, and baselines too.
     """
 
     table: Table
     test: Table | None
     facts: Facts
     split: Split
-    device: torch.device
-    given: Table
-    whole_rows: int
+    rows: Rows
     kind: Kind = "dense"
     test_seconds: float = 0.0
-    _prepared: dict[str, tuple[Preparation, Samples]] = field(default_factory=dict)
+    _preparations: dict[str, Preparation] = field(default_factory=dict)
+    _encoded: dict[str, EncodedRows] = field(default_factory=dict)
 
     @property
-    def target(self) -> np.ndarray:
-        """The target of all rows."""
-        return target_array(self.table, self.facts)
+    def one_order(self) -> bool:
+        """As the rows need it."""
+        return self.rows.one_order
+
+    def parts(self, plan: Plan) -> Split:
+        """Those of the rows."""
+        return self.encoded(plan).parts
 
     @property
     def test_target(self) -> np.ndarray | None:
@@ -61,23 +69,37 @@ class TableMaterial:
 
         With folds every row outside the test part trains in some fold, so scales and bins are of all of these.
         """
-        return self._of(plan)[0]
+        data = plan.data
+        if data.encoding not in self._preparations:
+            rows = np.concatenate([self.split.train, self.split.validation]) if data.folds else self.split.train
+            options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
+            self._preparations[data.encoding] = fit_preparation(self.table, self.facts, rows, options)
+        return self._preparations[data.encoding]
+
+    def settle(self, folder: Path) -> None:
+        """For the rows."""
+        self.rows.settle(folder)
+
+    def encoded(self, plan: Plan) -> EncodedRows:
+        """All rows as numbers."""
+        encoding = plan.data.encoding
+        if encoding not in self._encoded:
+            preparation, began = self.preparation(plan), time.monotonic()
+            self._encoded[encoding] = self.rows.encoded(preparation)
+            self.test_seconds = 3 * (time.monotonic() - began) / self.facts.rows  # encoded, predicted, drawn
+        return self._encoded[encoding]
+
+    def truth(self, plan: Plan, rows: np.ndarray) -> np.ndarray:
+        """The target of these rows."""
+        return self.encoded(plan).truth(rows)
 
     def samples(self, plan: Plan) -> Samples:
         """All rows, encoded."""
-        return self._of(plan)[1]
+        return self.encoded(plan).samples
 
-    def _of(self, plan: Plan) -> tuple[Preparation, Samples]:
-        data = plan.data
-        if data.encoding not in self._prepared:
-            rows = np.concatenate([self.split.train, self.split.validation]) if data.folds else self.split.train
-            options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
-            preparation = fit_preparation(self.table, self.facts, rows, options)
-            began = time.monotonic()
-            encoded = preparation.encode(self.table, with_target=True)
-            self.test_seconds = 3 * (time.monotonic() - began) / self.table.rows  # encoded, predicted, drawn
-            self._prepared[data.encoding] = preparation, as_samples(encoded, plan.task, self.device)
-        return self._prepared[data.encoding]
+    def feed(self, plan: Plan, train: np.ndarray, validation: np.ndarray, orders: Sequence[int]) -> BatchSource:
+        """Batches of the encoded rows."""
+        return self.encoded(plan).feed(plan, train, validation, orders)
 
     def test_samples(self, plan: Plan) -> Samples:
         """The test table, encoded."""
@@ -94,11 +116,12 @@ class TableMaterial:
         """Structure and columns of dense networks."""
         return DENSE_SPACE
 
-    def plain_inputs(self, plan: Plan, train: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
+    def plain(self, plan: Plan) -> Plain:
         """Standardised numbers and category numbers."""
         options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
-        preparation = fit_preparation(self.table, self.facts, train, options)
-        return _flat(preparation, self.table), None if self.test is None else _flat(preparation, self.test)
+        preparation = fit_preparation(self.table, self.facts, self.split.train, options)
+        test = None if self.test is None else _flat(preparation, self.test)
+        return Plain(_flat(preparation, self.table), target_array(self.table, self.facts), self.split, test)
 
     def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:
         """Predictions (N, C) in the target's own units; both classes of a binary task."""
@@ -145,11 +168,7 @@ class TableMaterial:
 
     def keep(self, folder: Path) -> dict[str, Any]:
         """Both tables as Parquet."""
-        self.given.frame.write_parquet(folder / "data.parquet")
-        if self.test is not None:
-            self.test.frame.write_parquet(folder / "test.parquet")
-        test = None if self.test is None else self.test.source
-        return {"source": self.given.source, "test_source": test, "rows": self.whole_rows}
+        return self.rows.keep(folder, self.test)
 
     def save(self, folder: Path, plan: Plan) -> None:
         """The preparation."""
@@ -165,7 +184,8 @@ def mismatches(plan: Plan) -> list[Mismatch]:
 
 
 def scale_of(x: torch.Tensor) -> dict[str, float]:
-    """Extremes of means and deviations over the inputs (N, D)."""
+    """Extremes of means and deviations over the inputs (N, D), of many rows as many as tell it."""
+    x = x[:: max(1, len(x) // ENOUGH)]
     if not x.shape[1]:
         return {"largest_mean": 0.0, "largest_std": 1.0, "smallest_std": 1.0}
     mean, std = x.mean(dim=0).abs(), x.std(dim=0, correction=0)

@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import torch
 
 from trainwell.base import Seeds, stream_seed
 from trainwell.data import Facts, Split, fold_rows
-from trainwell.data.batches import Feed
 from trainwell.engine import Course, Networks, ensemble_of, train
 from trainwell.networks import Structure
 from trainwell.plan import Plan
@@ -69,7 +68,6 @@ class Workshop:
     plan: Plan
     fixed: tuple[str, ...]
     material: Material
-    split: Split
     clock: Clock
     journal: Journal
     show: Show
@@ -94,6 +92,11 @@ class Workshop:
         return self.material.facts
 
     @property
+    def split(self) -> Split:
+        """Which of the samples train, choose and judge."""
+        return self.material.parts(self.plan)
+
+    @property
     def develop(self) -> np.ndarray:
         """Rows for training and validation: all but the test part."""
         return np.concatenate([self.split.train, self.split.validation])
@@ -102,7 +105,7 @@ class Workshop:
         """(G, n) training and (G, v) validation rows; G = 1 without cross-validation."""
         if not self.plan.data.folds:
             return self.split.train[None], self.split.validation[None]
-        y = self.material.target
+        y = self.material.truth(self.plan, np.arange(self.facts.rows))
         return fold_rows(y, self.develop, self.plan.data.folds, task=self.facts.task, seed=self.plan.seed)
 
     @property
@@ -125,19 +128,18 @@ class Workshop:
             *(stream_seed(seed, key, purpose) for key, purpose in ((member, "init"), (data, "order"), (data, "noise")))
         )
 
+    def own_seeds(self, member: str, *, fold: int) -> Seeds:
+        """The streams of a member of the ensemble: all its own, but for the order of rows where there is one."""
+        own = self.seeds(member, fold=fold, shared=False)
+        return replace(own, order=self.seeds(member, fold=fold, shared=True).order) if self.material.one_order else own
+
     def course(self, rows: Sequence[Row], *, only: np.ndarray | None = None) -> Course:
         """A course with these members; `only`: train and validate on these rows instead (for sanity checks)."""
         train, validation = self.fold_rows() if only is None else (only[None], only[None])
         parts = list(dict.fromkeys((row.fold, row.seeds.order) for row in rows))
         plan = rows[0].plan
-        feed = Feed(
-            self.material.samples(plan),
-            torch.from_numpy(train[[fold for fold, _ in parts]]).to(self.device),
-            torch.from_numpy(validation[[fold for fold, _ in parts]]).to(self.device),
-            [order for _, order in parts],
-            plan.training.batch_size,
-            drop_last=plan.training.drop_last,
-        )
+        folds, orders = [fold for fold, _ in parts], [order for _, order in parts]
+        feed = self.material.feed(plan, train[folds], validation[folds], orders)
         groups = [parts.index((row.fold, row.seeds.order)) for row in rows]
         plans, seeds = [row.plan for row in rows], [row.seeds for row in rows]
         structure = self.material.structure(plan, bare=only is not None)

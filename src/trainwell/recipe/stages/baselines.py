@@ -11,6 +11,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.multioutput import MultiOutputClassifier, MultiOutputRegressor
 
+from trainwell.data import Split
 from trainwell.recipe.metrics import MAIN, score
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Workshop
@@ -21,19 +22,18 @@ NUMBERS_A_SECOND = 60_000
 
 def compare_baselines(ws: Workshop) -> Result:
     """Fit each baseline on training and validation rows, judge it on the test part (else on validation)."""
-    given = ws.material.plain_inputs(ws.plan, ws.split.train)
-    x, x_apart = (np.zeros((ws.facts.rows, 1)), None) if given is None else given
-    fit_rows, part = _rows(ws, x.shape[1])
-    y, apart = ws.material.target, ws.material.test_target
+    given, apart = ws.material.plain(ws.plan), ws.material.test_target
+    y, x = given.y, np.zeros((len(given.y), 1)) if given.x is None else given.x
+    fit_rows, part = _rows(ws, given.parts, x.shape[1])
     if apart is not None:
-        truth, x_test = apart, np.zeros((len(apart), 1)) if x_apart is None else x_apart
+        truth, x_test = apart, np.zeros((len(apart), 1)) if given.x_test is None else given.x_test
     else:
-        rows = ws.split.test if part == "test" else ws.split.validation
+        rows = given.parts.test if part == "test" else given.parts.validation
         truth, x_test = y[rows], x[rows]
     scores: dict[str, dict[str, float]] = {}
     seconds: dict[str, float] = {}
     models = _models(ws.facts.task, len(ws.facts.targets), ws.plan.seed)
-    models = models if given is not None else {"constant": models["constant"]}
+    models = models if given.x is not None else {"constant": models["constant"]}
     for i, (name, model) in enumerate(models.items()):
         ws.progress(i / len(models), f"{name} on {len(fit_rows)} rows")
         began = time.monotonic()
@@ -53,9 +53,10 @@ def compare_baselines(ws: Workshop) -> Result:
     return Result(None, evidence, {"scores": scores})
 
 
-def _rows(ws: Workshop, inputs: int) -> tuple[np.ndarray, str]:
+def _rows(ws: Workshop, parts: Split, inputs: int) -> tuple[np.ndarray, str]:
     """Rows to fit on, and the part to judge by."""
-    fit, part = (ws.develop, "test") if ws.test_rows else (ws.split.train, "validation")
+    develop = np.concatenate([parts.train, parts.validation])
+    fit, part = (develop, "test") if ws.test_rows else (parts.train, "validation")
     columns = max(1, len(ws.facts.used) or inputs)
     most = int(min(ROWS_A_SECOND, NUMBERS_A_SECOND / columns) * ws.clock.budget)
     if len(fit) > most:

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from trainwell.base.files import replace_file
-from trainwell.data.batches import Samples
+from trainwell.data.batches import CPU
 from trainwell.engine import Course, Networks, Record, train
 from trainwell.engine.checkpoint import Saver
 from trainwell.engine.size import free_bytes, members_that_fit
@@ -29,7 +29,7 @@ def train_final(ws: Workshop) -> Result:
     design = ws.journal.remember("final.design", lambda: _design(ws))
     plans = [_final_plan(ws, values, design) for values in ws.carry["search"]["plans"]]
     rows = [
-        Row(plans[m // ws.folds % len(plans)], ws.seeds(f"final {m}", fold=m % ws.folds, shared=False), m % ws.folds)
+        Row(plans[m // ws.folds % len(plans)], ws.own_seeds(f"final {m}", fold=m % ws.folds), m % ws.folds)
         for m in range(design["members"])
     ]
     course, record = ws.course(rows), Record()
@@ -51,9 +51,9 @@ def _design(ws: Workshop) -> dict[str, Any]:
     if ws.folds > 1 and "ensemble.members" not in ws.fixed:
         wanted = max(wanted, 3 * ws.folds)
     structure = ws.material.structure(plan)
-    room = members_that_fit(structure, plan, wanted=wanted, free=free_bytes(ws.device))
+    room = max(1, members_that_fit(structure, plan, wanted=wanted, free=free_bytes(ws.device)))
     memory, wanted = ("; more do not fit into memory" if room < wanted else ""), room
-    sample = [Row(plan, ws.seeds(f"design {i}", fold=i % ws.folds, shared=False), i % ws.folds) for i in range(4)]
+    sample = [Row(plan, ws.own_seeds(f"design {i}", fold=i % ws.folds), i % ws.folds) for i in range(4)]
     course = ws.course(sample)
     blueprint, steps, speed = course.blueprint, course.feed.steps_per_epoch, Speed.measured(course)
     seconds = max(0.0, ws.training_ends * ws.clock.budget - ws.clock.spent)
@@ -160,16 +160,16 @@ def _validation(ws: Workshop, ensemble: Networks, folds: list[int]) -> tuple[dic
 
     With cross-validation each row is predicted by the members that did not train on it.
     """
-    s, truth = ws.material.samples(ws.plan), ws.material.target
+    material = ws.material
     _, validation = ws.fold_rows()
-    averaged, rows_seen, singles = [], [], []
+    averaged, truths, singles = [], [], []
     for fold in dict.fromkeys(folds):
         rows = validation[fold]
-        samples = Samples(s.x[rows].cpu(), s.categories[rows].cpu())
+        samples, truth = material.samples(ws.plan).only(torch.from_numpy(rows)).to(CPU), material.truth(ws.plan, rows)
         p = ensemble.member_predictions(samples)[torch.tensor([f == fold for f in folds])].numpy()
-        p = np.stack([ws.material.on_original_scale(ws.plan, each) for each in p])
+        p = np.stack([material.on_original_scale(ws.plan, each) for each in p])
         averaged.append(p.mean(axis=0))
-        rows_seen.append(rows)
-        singles += [score(ws.facts.task, truth[rows], each) for each in p]
-    together = score(ws.facts.task, truth[np.concatenate(rows_seen)], np.concatenate(averaged))
+        truths.append(truth)
+        singles += [score(ws.facts.task, truth, each) for each in p]
+    together = score(ws.facts.task, np.concatenate(truths), np.concatenate(averaged))
     return together, {name: float(np.mean([s[name] for s in singles if name in s])) for name in singles[0]}

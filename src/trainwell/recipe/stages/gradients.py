@@ -6,7 +6,7 @@ import torch
 
 from trainwell.base import Seeds
 from trainwell.base.streams import stream
-from trainwell.data.batches import Samples
+from trainwell.data.batches import CPU, Samples
 from trainwell.engine import Population
 from trainwell.networks.members import in_float64
 from trainwell.plan import Plan, unregularised
@@ -52,10 +52,10 @@ def check_gradients(ws: Workshop) -> Result:
 
 def _batch(s: Samples, rows: torch.Tensor) -> Samples:
     """These rows on the CPU, their numbers in float64."""
-    x, categories, y = (None if t is None else t.cpu()[rows] for t in (s.x, s.categories, s.y))
-    assert x is not None and categories is not None and y is not None
-    x, y = (t.double() if t.is_floating_point() else t for t in (x, y))
-    return replace(s, x=x, categories=categories, y=y).take(torch.arange(len(rows)))
+    few = s.only(rows.to(s.x.device)).to(CPU)
+    assert few.y is not None
+    x, y = (t.double() if t.is_floating_point() else t for t in (few.x, few.y))
+    return replace(few, x=x, y=y).take(torch.arange(len(rows)))
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 
 MEMBERS, SAMPLES = 8, 256
+ENOUGH = 1 << 20  # rows that tell the variance of a target
 TOLERANCE = 0.25  # of the chance loss; an untrained output of the size of the target's spread would already double it
 
 
@@ -20,16 +21,17 @@ def chance_loss(ws: Workshop) -> float:
     y = ws.material.samples(ws.plan).y
     assert y is not None
     rows = ws.develop if ws.plan.data.folds else ws.split.train
+    rows = rows[:: max(1, len(rows) // ENOUGH)]
     return float(y[rows].double().var(dim=0, correction=0).mean()) or 1.0
 
 
 @torch.no_grad()
 def untrained_losses(course: Course) -> Tensor:
     """Losses (K,) before the first update; under batch norm, which has no statistics yet, by those of a batch."""
-    p, feed = course.population, course.feed
+    p = course.population
     if not p.statistics_layout.size:
-        return judge(p, feed.samples, course.probe, course.groups)[0]
-    batch = feed.samples.take(course.probe[:, :SAMPLES]).of_members(course.groups)
+        return judge(p, course.probed, course.probe, course.groups)[0]
+    batch = course.probed.take(course.probe[:, :SAMPLES]).of_members(course.groups)
     assert batch.y is not None
     start = p.statistics.clone()
     losses = p.loss.total(p.losses(p.forward(batch, training=True), batch.y, smooth=False))

@@ -25,7 +25,7 @@ def overfit_batch(ws: Workshop) -> Result:
         [Row(p, ws.seeds("overfit", fold=0, shared=True)) for p in _plans(ws.plan, len(rows))], only=rows
     )
     chance, wanted = chance_loss(ws), SCORES.get(ws.facts.task, 1.0)
-    losses, _ = judge(course.population, course.feed.samples, course.probe, course.groups)
+    losses, _ = judge(course.population, course.probed, course.probe, course.groups)
     first, curve, began, late = float(losses.mean()), [], time.monotonic(), False
     for moment in train(course):
         if moment.evaluation is None:

@@ -80,7 +80,7 @@ def _final_losses(course: Course) -> list[float]:
     """Loss on the probe of every member at the end; infinite for those that have diverged."""
     final = [float("inf")] * len(RATES)
     if len(course.population):
-        losses, _ = judge(course.population, course.feed.samples, course.probe, course.groups)
+        losses, _ = judge(course.population, course.probed, course.probe, course.groups)
         for member, loss in zip(course.population.members.tolist(), losses.tolist(), strict=True):
             final[member] = loss if np.isfinite(loss) else float("inf")
     return final

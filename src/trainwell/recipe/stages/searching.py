@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from trainwell.base import InputError
 from trainwell.base.streams import stream
 from trainwell.engine import Course
 from trainwell.engine.checkpoint import Saver
@@ -108,10 +107,7 @@ def _room_for(ws: Workshop, plan: Plan) -> int:
     if ws.material.kind == "dense":
         plan = plan.edited({"network.width": plan.network.width * WIDEST}, by="search", why="the widest")
     structure, wanted = ws.material.structure(plan), plan.search.trials * ws.folds
-    try:
-        return members_that_fit(structure, plan, wanted=max(1, wanted), free=free_bytes(ws.device)) // ws.folds
-    except InputError:  # not one of the widest: then there is no search
-        return 0
+    return members_that_fit(structure, plan, wanted=max(1, wanted), free=free_bytes(ws.device)) // ws.folds
 
 
 def _entries(ws: Workshop, groups: Sequence[Sequence[Plan]], epochs: int) -> list[Entry]:

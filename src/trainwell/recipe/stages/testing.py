@@ -3,8 +3,9 @@
 from typing import Any
 
 import numpy as np
+import torch
 
-from trainwell.data.batches import Samples
+from trainwell.data.batches import CPU
 from trainwell.recipe.metrics import MAIN, score
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Workshop
@@ -20,8 +21,8 @@ def judge_test(ws: Workshop) -> Result:
         return Result(None, {"why": "no rows were kept for a test", "rows": 0})
     material, truth = ws.material, ws.material.test_target
     if truth is None:
-        s, rows = material.samples(ws.plan), ws.split.test
-        truth, samples = material.target[rows], Samples(s.x[rows].cpu(), s.categories[rows].cpu())
+        rows = ws.split.test
+        truth, samples = material.truth(ws.plan, rows), material.samples(ws.plan).only(torch.from_numpy(rows)).to(CPU)
     else:
         samples = material.test_samples(ws.plan)
     prediction = material.networks(ws.folder / "model").predict(samples).numpy()
