@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from trainwell.version import VERSION
 
 if TYPE_CHECKING:
+    from trainwell.engine import joined as joined
     from trainwell.estimators import (
         Classifier as Classifier,
         Regressor as Regressor,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from trainwell.recipe import Run as Run
 
 __version__ = VERSION
-__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "load", "resume"]
+__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "joined", "load", "resume"]
 
 _HOME = {
     "Classifier": "trainwell.estimators",
@@ -33,6 +34,7 @@ _HOME = {
     "Regressor": "trainwell.estimators",
     "Run": "trainwell.recipe",
     "fit": "trainwell.estimators",
+    "joined": "trainwell.engine",
     "load": "trainwell.estimators",
     "resume": "trainwell.estimators",
 }

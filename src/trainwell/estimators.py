@@ -16,10 +16,11 @@ from sklearn.utils.multiclass import check_classification_targets, type_of_targe
 from sklearn.utils.validation import check_array, check_consistent_length, check_is_fitted, column_or_1d, validate_data
 from torch import nn
 
-from trainwell.base import PlanError
+from trainwell.base import InputError, PlanError
 from trainwell.data import Table, read_table, table_from_arrays
+from trainwell.engine import Alone, Processes, started_together
 from trainwell.plan import Plan
-from trainwell.recipe import Request, Run, load_run, parse_budget, resume_run, run_recipe
+from trainwell.recipe import Request, Run, Show, load_run, parse_budget, resume_run, run_recipe
 from trainwell.report import LiveView, model_card, write_report
 
 
@@ -37,6 +38,7 @@ def fit(
     test: Any = None,
     test_size: float = 0.2,
     device: str = "auto",
+    processes: Processes | None = None,
     quiet: bool = False,
 ) -> Run:
     """Train on a table, or a module of your own: look at the data, check, search, train, test, report.
@@ -55,6 +57,7 @@ def fit(
         seed: where every random stream starts; None: the plan's, 0.
         out: the run directory, which must not exist yet; None: a new one under runs/.
         test: a table to judge by, with the same columns, or further data; None: `test_size` of the rows are held out.
+        processes: those that train together under torchrun, of `trainwell.joined()`; None: this one trains alone.
         quiet: show no progress on standard error.
 
     Raises:
@@ -76,10 +79,7 @@ def fit(
         device=device,
         make=make,
     )
-    with LiveView(quiet=quiet) as show:
-        run = run_recipe(request, show)
-    write_pages(run.path)
-    return run
+    return _run(lambda show, processes: run_recipe(request, show, processes), processes, quiet=quiet)
 
 
 def load(path: str | Path, *, module: Callable[[], nn.Module] | None = None) -> Run:
@@ -94,18 +94,40 @@ def load(path: str | Path, *, module: Callable[[], nn.Module] | None = None) -> 
     return load_run(Path(path), make=module)
 
 
-def resume(path: str | Path, *, module: Callable[[], nn.Module] | None = None, quiet: bool = False) -> Run:
+def resume(
+    path: str | Path,
+    *,
+    module: Callable[[], nn.Module] | None = None,
+    processes: Processes | None = None,
+    quiet: bool = False,
+) -> Run:
     """Go on with a run that was stopped or killed; it ends as if it had never been. The run has kept the data.
 
     Args:
         module: the factory of a run that trains a module of your own.
+        processes: as of `fit`; as many as there are now.
 
     Raises:
         RunError (a ValueError): not a run, damaged, in use, or not of this module.
     """
-    with LiveView(quiet=quiet) as show:
-        run = resume_run(Path(path), show, make=module)
-    write_pages(run.path)
+    return _run(
+        lambda show, processes: resume_run(Path(path), show, make=module, processes=processes), processes, quiet=quiet
+    )
+
+
+def _run(train: Callable[[Show, Processes], Run], processes: Processes | None, *, quiet: bool) -> Run:
+    """Train alone or together, and write the pages."""
+    if processes is None:
+        if started_together():
+            raise InputError(
+                "torchrun has started several processes, and each would train by itself; write 'with "
+                "trainwell.joined() as processes:' around this call, and give it processes=processes."
+            )
+        processes = Alone()
+    with LiveView(quiet=quiet or not processes.writes) as show:
+        run = train(show, processes)
+    if processes.writes:
+        write_pages(run.path)
     return run
 
 

@@ -24,6 +24,8 @@ Make = Callable[[], nn.Module]
 class Net(nn.Module):
     """Batch norm, dropout, a frozen layer, a tied one, a buffer of its own."""
 
+    shift: Tensor
+
     def __init__(self, width: int = 8) -> None:
         super().__init__()
         self.first, self.norm = nn.Conv1d(2, width, 3), nn.BatchNorm1d(width)

@@ -16,8 +16,8 @@ from trainwell.engine.updates import COMPILE_SECONDS, SAVED_SECONDS, compiled, p
 from trainwell.ingredients.optimizers import OPTIMIZERS
 from trainwell.testing.optimizers import FEW, LAYOUT, descent, winds
 
-LARGE = {"elements": 10**9, "steps": 10**6}
-SMALL = {"elements": 1000, "steps": 1000}
+LARGE: dict[str, Any] = {"elements": 10**9, "steps": 10**6}
+SMALL: dict[str, Any] = {"elements": 1000, "steps": 1000}
 
 
 @pytest.fixture(autouse=True)

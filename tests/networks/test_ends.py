@@ -39,7 +39,8 @@ class Tied(nn.Module):
 
 def zeros() -> nn.Module:
     module = nn.Linear(5, 1)
-    nn.init.zeros_(module.weight), nn.init.zeros_(module.bias)
+    nn.init.zeros_(module.weight)
+    nn.init.zeros_(module.bias)
     return module
 
 
@@ -105,6 +106,7 @@ def test_words_that_are_looked_up_are_no_numbers() -> None:
 def test_looking_disturbs_no_random_stream() -> None:
     state = torch.get_rng_state()
     make = ending(nn.Dropout(0.5))
-    output_function(lambda: built(make, 0), X), last_linear(lambda: built(make, 0), X)
+    output_function(lambda: built(make, 0), X)
+    last_linear(lambda: built(make, 0), X)
     first_inputs(lambda: built(make, 0), X)
     assert torch.get_rng_state().equal(state)

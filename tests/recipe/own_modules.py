@@ -1,5 +1,7 @@
 """Modules of users, and data for them; importable, so that a killed process can be gone on with."""
 
+from typing import Any
+
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -18,7 +20,8 @@ def cnn() -> nn.Module:
 
 def digits(rows: int = 600) -> tuple[np.ndarray, np.ndarray]:
     """Images (N, 1, 8, 8) from 0 to 1, and their digits."""
-    images, numbers = load_digits(return_X_y=True)
+    loaded: Any = load_digits(return_X_y=True)
+    images, numbers = loaded
     return (images / 16).reshape(-1, 1, 8, 8)[:rows], numbers[:rows]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import trainwell
 from trainwell.base import InputError
+from trainwell.data import Preparation
 from trainwell.engine.size import SHARE, member_bytes, pass_bytes
 from trainwell.networks import Blueprint
 
@@ -23,6 +24,7 @@ def test_networks_that_do_not_fit_are_fewer(tmp_path: Path, monkeypatch: pytest.
     plenty = fit(tmp_path / "plenty")
     assert "memory" not in plenty.plan.origin("ensemble.members").why
     plan = plenty.plan
+    assert isinstance(plenty.preparation, Preparation)
     inputs = plenty.preparation.inputs
     blueprint = Blueprint.of(plan, inputs.dense, 3, inputs.cardinalities)
     room = (2 * member_bytes(blueprint, plan) + pass_bytes(blueprint, plan)) / SHARE

@@ -35,8 +35,8 @@ from trainwell.base import DataError, InputError, PlanError, RunError
 from trainwell.cli.main import main
 from trainwell.engine import ModuleEnsemble
 from trainwell.recipe import Request
+from trainwell.recipe.agreement import prepare_setting
 from trainwell.recipe.module_material import ModuleMaterial
-from trainwell.recipe.run import prepare_setting
 from trainwell.recipe.setup import Setting
 
 QUICK = {"search.trials": 6, "training.epochs": 8, "ensemble.members": 2}

@@ -16,7 +16,8 @@ from polars.testing import assert_frame_equal
 from benchmarks.resume import SERVER
 from tests.recipe.tables import moons, waves
 from trainwell.base import RunError
-from trainwell.data import read_table
+from trainwell.data import Preparation, read_table
+from trainwell.engine import Ensemble
 from trainwell.plan import Plan
 from trainwell.recipe import Progress, Request, Run, intake, load_run, resume_run, run_recipe
 from trainwell.recipe.stages import final, searching
@@ -118,6 +119,7 @@ def test_a_run_read_back_predicts_the_same(run: Run) -> None:
 
 def test_the_prediction_is_the_mean_over_plain_modules(run: Run) -> None:
     rows = moons(50, seed=3)
+    assert isinstance(run.preparation, Preparation)
     encoded = run.preparation.encode(read_table(rows), with_target=False)
     x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
     with torch.no_grad():
@@ -243,7 +245,7 @@ def kill_at(path: Path, process: BaseProcess) -> None:
 
 def same_end(one: Run, other: Run) -> None:
     """Both runs came to the same, bit for bit and byte for byte, but for their times."""
-    assert one.ensemble is not None and other.ensemble is not None
+    assert isinstance(one.ensemble, Ensemble) and isinstance(other.ensemble, Ensemble)
     assert torch.equal(one.ensemble.theta, other.ensemble.theta)
     assert torch.equal(one.ensemble.statistics, other.ensemble.statistics)
     assert_frame_equal(one.record.frame(), other.record.frame(), check_row_order=False)

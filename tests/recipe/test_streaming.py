@@ -20,11 +20,11 @@ from trainwell.base import DataError, InputError, RunError
 from trainwell.data import read_table, target_array
 from trainwell.engine import Ensemble
 from trainwell.recipe import Request, Run, resume_run, run_recipe
+from trainwell.recipe.agreement import prepare_setting
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.cut import Cut
 from trainwell.recipe.journal import Journal
 from trainwell.recipe.request import silent
-from trainwell.recipe.run import prepare_setting
 from trainwell.recipe.setup import Setting
 from trainwell.recipe.streamed_rows import StreamedArrays, StreamedRows
 from trainwell.recipe.table_material import TableMaterial
@@ -227,6 +227,18 @@ def test_a_large_test_file_is_judged_by_a_part_of_it(tmp_path: Path) -> None:
     material, arrays = arrays_of(tmp_path, setting)
     assert material.test is not None and 500 < material.test.rows < ROWS / 2
     assert len(arrays.parts.test) == 0
+
+
+def test_networks_and_baselines_are_judged_by_the_same_rows(tmp_path: Path) -> None:
+    """Those of the sample's test part, of which none trains."""
+    setting = setting_of(written(tmp_path, moons(ROWS).with_columns(x=pl.int_range(ROWS) / 7)))
+    material, arrays = arrays_of(tmp_path, setting)
+    assert material.apart is not None and material.apart.rows == len(material.split.test) > 100
+    given, samples = material.plain(setting.plan), material.test_samples(setting.plan)
+    assert given.x_test is not None and len(given.x_test) == samples.count == len(material.apart.frame)
+    trained = arrays.samples.only(torch.from_numpy(np.concatenate([arrays.parts.train, arrays.parts.validation])))
+    both = torch.cat([trained.x, samples.x])
+    assert len(both.unique(dim=0)) == len(both)
 
 
 def test_a_streamed_run_ends_well_twice_alike_and_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from trainwell.base.errors import (
     DataError as DataError,
     InputError as InputError,
     PlanError as PlanError,
+    ProcessError as ProcessError,
     RunError as RunError,
     TrainwellError as TrainwellError,
     did_you_mean as did_you_mean,

@@ -1,6 +1,7 @@
 """The tree of errors. A failed training is not in it: that is an `Outcome`.
 
 TrainwellError                 anything trainwell raises on purpose
+├── ProcessError               another process of the same training is lost: exit code 1, one line
 └── InputError (ValueError)    the user's input is at fault: exit code 2, one line
     ├── DataError              the table, its columns or its target
     ├── PlanError              a value of the plan
@@ -16,8 +17,18 @@ class TrainwellError(Exception):
     """Anything trainwell raises on purpose."""
 
 
+class ProcessError(TrainwellError):
+    """Another process of the same training is lost. The message is one line."""
+
+
 class InputError(TrainwellError, ValueError):
-    """The user's input is at fault. The message is one line: the rule, the value, the way out."""
+    """The user's input is at fault. The message is one line: the rule, the value, the way out.
+
+    Attributes:
+        tell: whether this process is to tell the user; of several with the same error, one is.
+    """
+
+    tell = True
 
 
 class DataError(InputError):

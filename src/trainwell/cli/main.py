@@ -30,7 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         )
         sys.stdout.flush()
     except CycloptsError as error:
-        return _say(_wrong_arguments(error), 2)
+        first = os.environ.get("RANK", "0") == "0"  # of several processes with the same arguments one speaks
+        return _say(_wrong_arguments(error), 2) if first else 2
     except BrokenPipeError:  # as in `trainwell list | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -42,10 +43,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: Exception) -> int:
-    from trainwell.base import InputError  # late: it brings numpy, which help need not wait for
+    from trainwell.base import InputError, ProcessError  # late: it brings numpy, which help need not wait for
 
     if isinstance(error, InputError):
-        return _say(str(error), 2)
+        return _say(str(error), 2) if error.tell else 2
+    if isinstance(error, ProcessError):
+        return _say(str(error), 1)
     if os.environ.get(DEBUG) == "1":
         traceback.print_exception(error)
     with tempfile.NamedTemporaryFile("w", prefix="trainwell-", suffix=".log", delete=False, encoding="utf-8") as log:

@@ -10,6 +10,7 @@ from rich.console import Console
 from trainwell.base import InputError, PlanError
 from trainwell.cli.options import Options
 from trainwell.cli.summary import summary
+from trainwell.engine import joined
 from trainwell.estimators import write_pages
 from trainwell.plan import Plan
 from trainwell.recipe import Request, Run, parse_budget, resume_run, run_recipe
@@ -18,23 +19,31 @@ from trainwell.report import LiveView
 
 def fit_table(data: str, options: Options, *, started: float) -> None:
     """Train, write the report, print the outcome. `started`: see `Request.started`."""
-    with LiveView(quiet=options.quiet) as show:
-        run = run_recipe(request_of(data, options, started=started), show)
-    _show(run, as_json=options.as_json, quiet=options.quiet)
+    _train(data, options, started=started, only_check=False)
 
 
 def check_table(data: str, options: Options, *, started: float) -> None:
     """Run the checks that come before a training, and print what they found."""
-    with LiveView(quiet=options.quiet) as show:
-        run = run_recipe(request_of(data, options, started=started, only_check=True), show)
-    _show(run, as_json=options.as_json, quiet=options.quiet)
+    _train(data, options, started=started, only_check=True)
+
+
+def _train(data: str, options: Options, *, started: float, only_check: bool) -> None:
+    """Alone, or with the other processes that torchrun started; one of them speaks."""
+    with joined(options.device) as processes:
+        request = processes.attempt(lambda: request_of(data, options, started=started, only_check=only_check))
+        with LiveView(quiet=options.quiet or not processes.writes) as show:
+            run = run_recipe(request, show, processes)
+        if processes.writes:
+            _show(run, as_json=options.as_json, quiet=options.quiet)
 
 
 def go_on(path: Path) -> None:
     """Go on with a stopped run, and print its outcome as `fit` does."""
-    with LiveView(quiet=False) as show:
-        run = resume_run(path, show)
-    _show(run, as_json=False, quiet=False)
+    with joined() as processes:
+        with LiveView(quiet=not processes.writes) as show:
+            run = resume_run(path, show, processes=processes)
+        if processes.writes:
+            _show(run, as_json=False, quiet=False)
 
 
 def report_again(path: Path) -> None:

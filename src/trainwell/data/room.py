@@ -27,7 +27,8 @@ def room(system: Path = Path("/")) -> int:
     given = os.environ.get(SWITCH)
     if given is not None:
         return parse_size(given)
-    found = [*_free(system), *_limits(system), *_groups(system)]
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun started on this machine
+    found = [*(free // here for free in (*_free(system), *_groups(system))), *_limits(system)]
     return max(0, min(found, default=_UNLIMITED))
 
 

@@ -26,5 +26,7 @@ from trainwell.engine.moment import (
     WantsLayers as WantsLayers,
     never as never,
 )
+from trainwell.engine.parallel import join as join, joined as joined, started_together as started_together
 from trainwell.engine.population import Population as Population
+from trainwell.engine.processes import Alone as Alone, Processes as Processes
 from trainwell.engine.record import Record as Record

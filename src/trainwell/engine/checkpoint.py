@@ -57,6 +57,7 @@ class Saver:
 
     Args:
         courses: by the file of each; courses that have not moved since their last checkpoint are not written again.
+            Of several processes that train them together, one writes and reads.
         least: seconds between two saves, at the least. share: of the time that saves may take, at the most.
         beside: called at each save, in the thread of the steps; what it gives writes files that belong to the
             checkpoints. It is called in the background and ends before they are replaced.
@@ -77,6 +78,7 @@ class Saver:
     ) -> None:
         self.saves, self.paused, self.written, self.longest_pause = 0, 0.0, 0.0, 0.0
         self._courses, self._beside, self._say = dict(courses), beside, say
+        self._processes = next(iter(self._courses.values())).processes
         self._least, self._share = least, share
         sizes = [t.nbytes for course in self._courses.values() for t in course.tensors().values()]
         self._cost, self._ended = sum(sizes) / BYTES_A_SECOND, time.monotonic()
@@ -91,8 +93,15 @@ class Saver:
         Raises:
             RunError: all checkpoints of a course are damaged, or they belong to another one.
         """
+        found = self._processes.agree(self._processes.attempt(self._load))
+        if found:
+            for course in self._courses.values():
+                course.share()
+        return found
+
+    def _load(self) -> bool:
         found = False
-        for path, course in self._courses.items():
+        for path, course in self._courses.items() if self._processes.writes else ():
             path.with_suffix(".partial").unlink(missing_ok=True)
             if path.exists() or previous(path).exists():
                 _restore(course, path, *self._newest(path))
@@ -117,7 +126,7 @@ class Saver:
     @property
     def due(self) -> bool:
         """Whether it is time for the next save."""
-        return time.monotonic() - self._ended >= max(self._least, self._cost / self._share)
+        return self._processes.writes and time.monotonic() - self._ended >= max(self._least, self._cost / self._share)
 
     def offer(self) -> bool:
         """Save if it is time; call it after every step, and after what is sent at it. Gives whether it did.
@@ -136,6 +145,8 @@ class Saver:
         Raises:
             RunError: the checkpoint before could not be written.
         """
+        if not self._processes.writes:
+            return
         self._join()
         began = time.monotonic()
         moved = {path: course for path, course in self._courses.items() if self._saved.get(path) != _reached(course)}

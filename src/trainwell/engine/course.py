@@ -16,6 +16,7 @@ from trainwell.data.batches import BatchSource
 from trainwell.engine.memory import keep_freed_memory
 from trainwell.engine.population import Population
 from trainwell.engine.probe import prepare_first_weights
+from trainwell.engine.processes import Alone, Processes
 from trainwell.engine.weighting import class_weights
 from trainwell.networks import Blueprint
 from trainwell.networks.structure import Structure
@@ -66,6 +67,7 @@ class Course:
         groups: the data group of each member.
         classes: names of the classes or labels, for weights that the user gives by name.
         monitor: what "better" means at an evaluation: the validation `loss`, or `metric` with the loss deciding ties.
+        processes: those that train this course together, each on its part of every batch; None: this one alone.
 
     Attributes:
         population: the rows still training.
@@ -86,19 +88,35 @@ class Course:
         *,
         classes: Sequence[str] = (),
         monitor: str = "loss",
+        processes: Processes | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
         keep_freed_memory()
+        self.processes: Processes = Alone() if processes is None else processes
         training = plans[0].training
         self.epochs, self.patience = training.epochs, training.patience
         self.total_steps = training.epochs * feed.steps_per_epoch
+        rows = "·".join(map(str, feed.train.shape))
+        self.processes.same(
+            {
+                "population": f"{len(plans)} members of {blueprint.layout.size:,} parameters",
+                "feed": f"{rows} training rows in batches of {feed.batch_size}",
+            }
+        )
         weights = class_weights(plans, feed, groups, blueprint.outputs, classes)
         self.population = Population(
-            blueprint, plans, seeds, class_weights=weights, updates=self.total_steps, dtype=dtype, device=device
+            blueprint,
+            plans,
+            seeds,
+            class_weights=weights,
+            updates=self.total_steps,
+            part=self.processes.part(feed),
+            dtype=dtype,
+            device=device,
         )
         self.blueprint: Any = blueprint  # a Structure, of a kind that who made it knows
-        self.plans, self.seeds, self.feed = list(plans), list(seeds), feed
+        self.plans, self.seeds, self.feed = list(plans), list(seeds), self.processes.feed(feed)
         self.monitor = monitor
         own = None if len(feed.orders) == 1 else torch.tensor(list(groups), device=self.population.device)
         if isinstance(blueprint, Blueprint):  # other structures bring first weights of their own
@@ -161,13 +179,20 @@ class Course:
         whole = {"theta": p.theta, "statistics": p.statistics, "members": p.members, **counts}
         return {**whole, **state, **columns, **self.best.tensors()}
 
+    def share(self) -> None:
+        """Bring all processes to the state that process 0 has."""
+        tensors, outcomes = self.processes.first(self.tensors(), self.outcomes)
+        if not self.processes.writes:
+            self.restore(tensors, outcomes)
+
     def restore(self, tensors: dict[str, Tensor], outcomes: Sequence[Outcome]) -> None:
         """Continue from a checkpoint, bit for bit; ValueError when it is another course's."""
         if tensors["best.theta"].shape != self.best.theta.shape or len(outcomes) != len(self.outcomes):
             raise ValueError("a checkpoint of other members")
         p = self.population
         tensors = {name: tensor.to(p.device) for name, tensor in tensors.items()}
-        p.keep(tensors["members"])
+        here = p.members.tolist()
+        p.keep(torch.tensor([here.index(m) for m in tensors["members"].tolist()], dtype=torch.int64, device=p.device))
         p.load(tensors["theta"], tensors["statistics"])
         p.step, p.passes.portions.size = int(tensors["step"]), int(tensors["portion"])
         for name in p.state:

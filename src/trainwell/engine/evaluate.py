@@ -54,8 +54,15 @@ def judge(
     population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
 ) -> tuple[Tensor, Tensor]:
     """Mean loss and metric (K,) of each member on its group's `rows` (G, V), label smoothing and class weights off."""
+    return figures(population, outputs(population, samples, rows, groups, shown), samples, rows, groups)
+
+
+@torch.no_grad()
+def figures(
+    population: Population, z: Tensor, samples: Samples, rows: Tensor, groups: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Mean loss and metric (K,) of outputs z (K, C, V) on `rows`."""
     assert samples.y is not None
-    z = outputs(population, samples, rows, groups, shown)
     y = samples.y[rows] if samples.y.dim() == 1 else samples.y[rows].transpose(1, 2)
     y = y.to(population.device)
     y = y if groups is None else y[groups]

@@ -12,9 +12,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from trainwell.data.batches import Samples
 from trainwell.engine.course import Course
-from trainwell.engine.evaluate import judge
 from trainwell.engine.moment import Change, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
 
 
@@ -26,6 +24,7 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
     is done at once. So a checkpoint written then, after what is sent, continues bit for bit.
     """
     last = course.total_steps if until is None else min(until, course.total_steps)
+    course.share()
     while course.running and course.population.step < last:
         moment = _step(course, wants_layers)
         step = course.population.step
@@ -33,6 +32,7 @@ def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers
             moment.evaluation = _evaluate(course)
             _let_go(course, moment)
         yield moment
+        course.processes.tick(course.changes, len(course.population))
 
 
 def _step(course: Course, wants_layers: WantsLayers) -> Moment:
@@ -42,6 +42,7 @@ def _step(course: Course, wants_layers: WantsLayers) -> Moment:
     shown = wants_layers(population.step + 1)
     signals: dict[str, Tensor] = {}
     loss = population.backward(batch, tap=_keeping(signals) if shown else None)
+    loss = course.processes.reduce(population, loss)
     before = population.theta.clone() if shown else None
     gradient = population.gradient.clone() if shown else None
     population.update(rate, course.total_steps)
@@ -84,8 +85,7 @@ def _layers(course: Course, before: Tensor, gradient: Tensor, signals: dict[str,
 def _evaluate(course: Course) -> Evaluation:
     """Measure all members, keep best weights, count evaluations without improvement."""
     population, best, groups = course.population, course.best, course.groups
-    samples: Samples = course.feed.samples
-    shown = population.shown()
+    judge, samples, shown = course.processes.judge, course.feed.samples, population.shown()
     loss, metric = judge(population, samples, course.feed.validation, groups, shown)
     train_loss, _ = judge(population, course.probed, course.probe, groups, shown)
     population.note_validation(loss)

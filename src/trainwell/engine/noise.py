@@ -1,12 +1,13 @@
 """What is random in a training step: dropout, noise on the inputs, mixup. Stateless: it follows from (seed, step)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
 from trainwell.base import Seeds, stream_seed
 from trainwell.base.layout import Columns
+from trainwell.data.parts import Part
 from trainwell.ingredients import beta_shares
 from trainwell.networks import Noise
 
@@ -17,6 +18,8 @@ class NoiseStreams:
     Args:
         always: a structure draws random numbers of its own, whatever the columns say.
         samples_first: x is (K or 1, B, …), not (K or 1, D, B).
+        part: where the batches of this process stand in the whole ones, by the step. Numbers belong to samples by their
+            place in the whole batch, whoever computes them; only mixup mixes within the part.
     """
 
     def __init__(
@@ -27,7 +30,9 @@ class NoiseStreams:
         *,
         always: bool = False,
         samples_first: bool = False,
+        part: Callable[[int], Part] | None = None,
     ) -> None:
+        self._part = part
         self._always, self._axis = always, 1 if samples_first else -1
         self._columns, self._device = columns, device
         self._streams = sorted({s.noise for s in seeds})
@@ -45,31 +50,35 @@ class NoiseStreams:
         if not (self._always or self._drops or self._jitters or self._mixes):
             return None
         draws = [torch.Generator().manual_seed(stream_seed(seed, "noise", step)) for seed in self._streams]
-        samples = x.shape[self._axis]
+        count = x.shape[self._axis]
+        part = Part.of(count, 0, 1) if self._part is None else self._part(step)
 
         def uniform(layer: str, units: int, samples: int) -> Tensor:
-            return self._of_members([torch.rand(units, samples, generator=g, dtype=torch.float32) for g in draws], rows)
+            whole = samples if self._part is None else part.whole
+            drawn = [torch.rand(units, whole, generator=g, dtype=torch.float32) for g in draws]
+            return self._of_members(drawn, rows)[..., part.start : part.start + samples]
 
         jitter = None
         if self._jitters:
             other = [torch.Generator().manual_seed(stream_seed(seed, "inputs", step)) for seed in self._streams]
-            normal = self._of_members(
-                [torch.randn(inputs, samples, generator=g, dtype=torch.float32) for g in other], rows
-            )
+            drawn = [torch.randn(inputs, part.whole, generator=g, dtype=torch.float32) for g in other]
+            normal = self._of_members(drawn, rows)[..., part.slice]
             jitter = normal.to(x.dtype), self._column("input_noise", rows)
         return Noise(
             uniform,
             dropout=self._column("dropout", rows) if self._drops else None,
             inputs=jitter,
-            mixup=self._mixup(step, samples, rows) if self._mixes else None,
+            mixup=self._mixup(step, part, rows) if self._mixes else None,
         )
 
     def _column(self, name: str, rows: slice | None) -> Tensor:
         return self._columns[name] if rows is None else self._columns[name][rows]
 
-    def _mixup(self, step: int, samples: int, rows: slice | None) -> tuple[Tensor, Tensor]:
+    def _mixup(self, step: int, part: Part, rows: slice | None) -> tuple[Tensor, Tensor]:
         draws = [torch.Generator().manual_seed(stream_seed(seed, "mixup", step)) for seed in self._streams]
-        order = self._of_members([torch.randperm(samples, generator=g) for g in draws], rows)
+        order = self._of_members([torch.randperm(part.whole, generator=g) for g in draws], rows)
+        if part.samples < part.whole:  # the order of the whole batch, of which only the own samples stand here
+            order = order[..., part.slice].argsort(dim=-1)
         seeds = self._seeds if rows is None else self._seeds[rows]
         shares = beta_shares(self._column("mixup", rows), [stream_seed(seed, "share", step) for seed in seeds])
         return order.expand(len(seeds), -1), shares

@@ -2,93 +2,256 @@
 
     torchrun --nproc-per-node 2 train.py
 
-    processes = join()                       # None when torchrun did not start this
-    feed = ParallelFeed(feed, processes.rank, processes.world)
-    loss = population.backward(feed.batch(step))
-    loss = reduce_gradient(population, loss, feed.part(step).samples)    # the one all-reduce of a step
-    population.update(...)
+    processes = join()                              # the only process, without torchrun
+    course = Course(…, feed, …, processes=processes)
+    for moment in train(course):                    # each step ends with one all-reduce of G
+        …
+    processes.leave()
 
 After the all-reduce all is equal in all processes: weights, optimizer state, statistics of batch norm. A checkpoint so
 belongs to no process, and may be continued by any number of them. A member's steps equal those of one process with the
 whole batch, to rounding, dropout and noise on inputs included; two things do not: batch norm normalises by the moments
-of a process's own part, and mixup mixes within it.
+of a process's own part, and mixup mixes within it (docs/parallel.md says why).
 """
 
 import os
-from collections.abc import Callable, Iterator
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import FrameType
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from trainwell.base import RunError
-from trainwell.data.batches import Feed, Samples
-from trainwell.data.stream import StreamFeed
-from trainwell.engine.course import Course
-from trainwell.engine.evaluate import Shown, metric, outputs
-from trainwell.engine.noise import NoiseStreams
+from trainwell.base import InputError, ProcessError
+from trainwell.data.batches import BatchSource, Samples
+from trainwell.data.parts import Part, PartFeed
+from trainwell.engine.evaluate import Shown, figures, outputs
 from trainwell.engine.population import Population
+from trainwell.engine.processes import Alone, Processes, Tensors
 from trainwell.engine.watchdog import LOST, Watchdog
 from trainwell.ingredients.losses import root_of_mean
-from trainwell.networks import Noise
 
-TIMEOUT = 300.0  # seconds that a process waits for another: longer than judging, first compiling or saving takes
+MEETING = 300.0  # seconds that a process waits for the others to come
+SILENCE = 60.0  # seconds without a sign of life after which a process is lost
+PATIENCE = timedelta(days=1)  # that others wait while process 0 works alone: it lives as long as it gives signs
+T = TypeVar("T")
 
 
-@dataclass(frozen=True, eq=False)
-class Processes:
-    """The processes that train together.
+class Together:
+    """Several processes, one of which this is: see `Processes`.
 
-    Attributes:
-        rank: which one this is, 0 … world−1. world: how many there are.
-        device: where this one computes.
+    Args:
+        group: of torch.distributed, all of them.
     """
 
-    rank: int
-    world: int
-    device: torch.device
-    watchdog: Watchdog | None = None
+    def __init__(self, rank: int, world: int, device: torch.device, group: Any, watchdog: Watchdog) -> None:
+        self.rank, self.world, self.device = rank, world, device
+        self.seconds, self.interrupted, self._began = 0.0, False, time.monotonic()
+        self._asked, self._group, self._watchdog = False, group, watchdog
 
     @property
     def writes(self) -> bool:
-        """Whether this process is the one that writes files and shows progress."""
+        """Process 0 does."""
         return self.rank == 0
 
+    def interrupt(self) -> None:
+        """Told to the others at the next tick."""
+        self._asked = True
+
+    def tick(self, changes: int = 0, members: int = 0) -> None:
+        """One small all-reduce."""
+        now = time.monotonic() - self._began if self.writes else 0.0
+        mark = 10_000 * (changes % 1000) + members % 10_000
+        said = torch.tensor([now, self._asked, mark, mark**2], dtype=torch.float64, device=self.device)
+        with _answers():
+            dist.all_reduce(said, group=self._group)
+        self.seconds, asked, mark, squares = said.tolist()
+        self.interrupted = asked > 0
+        if mark**2 != self.world * squares:
+            raise ProcessError(
+                "The processes of this training made different changes in it; send the same ones in all of them, by "
+                "figures that are equal in all: losses and evaluations, not layers."
+            )
+
+    def feed(self, feed: BatchSource) -> BatchSource:
+        """Its part of every batch."""
+        return PartFeed(feed, self.rank, self.world)
+
+    def part(self, feed: BatchSource) -> Callable[[int], Part] | None:
+        """As even as possible."""
+        return PartFeed(feed, self.rank, self.world).part
+
+    def reduce(self, population: Population, loss: Tensor) -> Tensor:
+        """The one all-reduce of G."""
+        assert population.part is not None
+        return reduce_gradient(population, loss, population.part(population.step).samples, self._group)
+
+    def judge(
+        self, population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Each computes its share of the rows."""
+        return judge_together(population, samples, rows, groups, shown, self._group)
+
+    def agree(self, value: T) -> T:
+        """Process 0 tells it."""
+        box = [value if self.writes else None]
+        with _answers():
+            dist.broadcast_object_list(box, 0, group=self._group)
+        return box[0]  # pyright: ignore[reportReturnType]
+
+    def _gather(self, value: Any) -> list[Any]:
+        """Each process's value."""
+        values: list[Any] = [None] * self.world
+        with _answers():
+            dist.all_gather_object(values, value, group=self._group)
+        return values
+
+    def attempt(self, make: Callable[[], T]) -> T:
+        """The lowest process with an error tells it, and that it is its own unless all have the same."""
+        made, error = None, None
+        try:
+            made = make()
+        except InputError as own:
+            error = own
+        texts = self._gather(None if error is None else str(error))
+        if not any(texts):
+            return made  # pyright: ignore[reportReturnType]
+        teller = next(rank for rank, text in enumerate(texts) if text)
+        if error is None or len(set(texts)) > 1:
+            error = InputError(f"Process {teller}: {texts[teller]}")
+        error.tell = self.rank == teller
+        raise error
+
+    def same(self, facts: Mapping[str, str]) -> None:
+        """The first difference is told by process 0."""
+        everyone = self._gather(dict(facts))
+        for name, ours in everyone[0].items():
+            for rank, theirs in enumerate(everyone):
+                if theirs.get(name) != ours:
+                    error = InputError(
+                        f"Process {rank} has another {name} than process 0: {theirs.get(name)}, not {ours}; "
+                        "start all with the same command, files and versions."
+                    )
+                    error.tell = self.writes
+                    raise error
+
+    def first(self, tensors: Tensors, about: Any) -> tuple[Tensors, Any]:
+        """Bit for bit."""
+        kinds = {name: (tuple(tensor.shape), tensor.dtype) for name, tensor in sorted(tensors.items())}
+        kinds, about = self.agree((kinds, about))
+        told: Tensors = {}
+        with _answers():
+            for name, (shape, dtype) in kinds.items():
+                like = torch.empty(shape, dtype=dtype, device=self.device)
+                told[name] = tensors[name].to(self.device).contiguous() if self.writes else like
+                dist.broadcast(told[name], 0, group=self._group)
+        return told, about
+
     def leave(self) -> None:
-        """End together: to be called by all, when nothing is to be sent any more."""
-        if self.watchdog is not None:
-            self.watchdog.leave()
+        """Wait until all have done their part."""
+        self._watchdog.calm()
+        self.tick()
+        self.drop()
+
+    def drop(self) -> None:
+        """End without waiting; the others notice it."""
+        self._watchdog.stop()
         dist.destroy_process_group()
 
 
-def join(device: str = "auto", *, timeout: float = TIMEOUT) -> Processes | None:
-    """Meet the other processes that torchrun started; None without torchrun.
+def started_together() -> bool:
+    """Whether torchrun has started this process as one of several."""
+    return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "MASTER_ADDR" in os.environ
 
-    NCCL where each process has a GPU of its own, else gloo.
+
+def join(device: str = "auto", *, meeting: float = MEETING, silence: float = SILENCE) -> Processes:
+    """Meet the other processes that torchrun started; without torchrun this one is `Alone`.
+
+    NCCL where each process has a GPU of its own, else gloo, each with its share of the machine's cores.
 
     Args:
         device: auto, cpu or cuda.
-        timeout: seconds after which a process that does not answer counts as lost.
+        meeting: seconds to wait for the others. silence: seconds after which a process that gives no sign of life is
+            lost; one whose connection breaks is lost at once.
 
     Raises:
-        RunError: the others do not come.
+        ProcessError: the others do not come. InputError: there are fewer GPUs than processes.
     """
-    if "WORLD_SIZE" not in os.environ or "MASTER_ADDR" not in os.environ:
-        return None
-    local, here = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    on_gpu = device != "cpu" and torch.cuda.is_available() and torch.cuda.device_count() >= here
-    place = torch.device("cuda", local) if on_gpu else torch.device("cpu")
-    if on_gpu:
+    if not started_together():
+        return Alone()
+    here = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    place = _place(device, int(os.environ.get("LOCAL_RANK", "0")), here)
+    if place.type == "cuda":
         torch.cuda.set_device(place)
-    with _answers():
-        dist.init_process_group("nccl" if on_gpu else "gloo", timeout=timedelta(seconds=timeout))
-    # gloo notices a lost process by itself; NCCL waits on the device, where Python can't interrupt it
-    watchdog = Watchdog(dist.get_rank(), dist.get_world_size(), timeout) if on_gpu else None
-    return Processes(dist.get_rank(), dist.get_world_size(), place, watchdog)
+    torch.set_num_threads(_threads(here))
+    try:
+        dist.init_process_group("nccl" if place.type == "cuda" else "gloo", timeout=timedelta(seconds=meeting))
+        rank, world = dist.get_rank(), dist.get_world_size()
+        return Together(rank, world, place, dist.new_group(timeout=PATIENCE), Watchdog(rank, world, silence))
+    except RuntimeError as error:
+        raise ProcessError(
+            f"The other processes of this training did not come within {meeting:g} seconds; start all of them with "
+            "torchrun, and the same number of processes on every machine."
+        ) from error
+
+
+@contextmanager
+def joined(device: str = "auto") -> Iterator[Processes]:
+    """`join`, and leave at the end; after an error, of which the program ends, without waiting for the others."""
+    processes = join(device)
+    if not isinstance(processes, Together):
+        yield processes
+        return
+    with _ended_by_torchrun():
+        try:
+            yield processes
+            processes.leave()
+        except BaseException:
+            processes.drop()
+            raise
+
+
+@contextmanager
+def _ended_by_torchrun() -> Iterator[None]:
+    """Inside, SIGTERM is an error: so torchrun ends all when one has failed. After another error it is not heard."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, _ended)
+    try:
+        yield
+    except BaseException:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise
+    signal.signal(signal.SIGTERM, before)
+
+
+def _ended(number: int, frame: FrameType | None) -> None:
+    raise ProcessError(
+        "torchrun has ended this process, as it does when another one fails or it is stopped itself; go on from the "
+        "last checkpoint with 'trainwell resume RUN'."
+    )
+
+
+def _place(device: str, local: int, here: int) -> torch.device:
+    """The GPU of the process `local` of those `here` on this machine, or the CPU."""
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if device.startswith("cuda") and gpus < here:
+        raise InputError(f"{here} processes on this machine need {here} GPUs, but there are {gpus}; use --device cpu.")
+    return torch.device("cpu") if device == "cpu" or gpus < here else torch.device("cuda", local)
+
+
+def _threads(here: int) -> int:
+    """The share of this machine's cores that one of the processes `here` takes, or what the user has set."""
+    given = os.environ.get("OMP_NUM_THREADS", "1")  # 1 is what torchrun sets where the user has set nothing
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(given) if given.isdecimal() and given not in ("0", "1") else max(1, cores // here)
 
 
 @contextmanager
@@ -97,96 +260,11 @@ def _answers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        raise RunError(LOST) from error
-
-
-@dataclass(frozen=True)
-class Part:
-    """A process's part of a batch: samples `start` … `stop`−1 of `whole`.
-
-    Attributes:
-        samples: how many of them count. 0 where a batch has fewer samples than there are processes: such a process
-            computes the first sample, and weighs nothing.
-    """
-
-    start: int
-    stop: int
-    whole: int
-    samples: int
-
-    @classmethod
-    def of(cls, whole: int, rank: int, world: int) -> "Part":
-        """As even as possible, larger parts first.
-
-        >>> [Part.of(7, rank, 3).samples for rank in range(3)], Part.of(1, 1, 2)
-        ([3, 2, 2], Part(start=0, stop=1, whole=1, samples=0))
-        """
-        each, more = divmod(whole, world)
-        start = rank * each + min(rank, more)
-        samples = each + (rank < more)
-        return cls(start, start + samples, whole, samples) if samples else cls(0, 1, whole, 0)
-
-    @property
-    def slice(self) -> slice:
-        """Where it stands in the batch."""
-        return slice(self.start, self.stop)
-
-
-class ParallelFeed:
-    """A feed of which this process sees its part of every batch. Batch sizes, steps and epochs are those of the whole.
-
-    Args:
-        feed: the whole, equal in all processes.
-    """
-
-    def __init__(self, feed: Feed | StreamFeed, rank: int, world: int) -> None:
-        self.feed, self.rank, self.world = feed, rank, world
-        self.samples, self.train, self.validation = feed.samples, feed.train, feed.validation
-        self.orders, self.batch_size, self.steps_per_epoch = feed.orders, feed.batch_size, feed.steps_per_epoch
-
-    def part(self, step: int) -> Part:
-        """This process's part of the batch of update `step`."""
-        start = step % self.steps_per_epoch * self.batch_size
-        return Part.of(min(self.batch_size, self.train.shape[1] - start), self.rank, self.world)
-
-    def batch(self, step: int) -> Samples:
-        """The samples of this part, in the order of the whole batch."""
-        whole, own = self.feed.batch(step), self.part(step).slice
-        return Samples(
-            whole.x[..., own].contiguous(),
-            whole.categories[..., own].contiguous(),
-            None if whole.y is None else whole.y[..., own].contiguous(),
-        )
-
-
-class PartNoise:
-    """`NoiseStreams` of a part: numbers belong to samples by their place in the whole batch, whoever computes them.
-
-    The numbers of the whole batch are drawn in each process.
-    """
-
-    def __init__(self, streams: NoiseStreams, part: Callable[[int], Part]) -> None:
-        self._streams, self._part = streams, part
-
-    def at(self, step: int, x: Tensor, inputs: int, rows: slice | None = None) -> Noise | None:
-        """As `NoiseStreams.at`, for the part x (K or 1, D, b) of a batch."""
-        part = self._part(step)
-        noise = self._streams.at(step, x.new_empty(1, 0, part.whole), inputs, rows)
-        if noise is None:
-            return None
-        inputs_of_part = None if noise.inputs is None else (noise.inputs[0][..., part.slice], noise.inputs[1])
-        mixup = None
-        if noise.mixup is not None:  # the order of the whole batch, of which only the own samples stand here
-            mixup = noise.mixup[0][..., part.slice].argsort(dim=-1), noise.mixup[1]
-
-        def uniform(layer: str, units: int, samples: int) -> Tensor:
-            return noise.uniform(layer, units, part.whole)[..., part.slice]
-
-        return Noise(uniform, noise.dropout, inputs_of_part, mixup)
+        raise ProcessError(LOST) from error
 
 
 @torch.no_grad()
-def reduce_gradient(population: Population, loss: Tensor, samples: int) -> Tensor:
+def reduce_gradient(population: Population, loss: Tensor, samples: int, group: Any = None) -> Tensor:
     """Make G the gradient over the whole batch, in one all-reduce; give the losses (K,) of the whole batch.
 
     Means are weighted by the samples of each process, and a root of a mean is taken of the whole. In the same tensor
@@ -195,9 +273,6 @@ def reduce_gradient(population: Population, loss: Tensor, samples: int) -> Tenso
 
     Args:
         loss: what `population.backward` gave on this process's part. samples: those that count in it.
-
-    Raises:
-        RunError: another process is lost.
     """
     g, s, root = population.gradient, population.statistics, population.loss.total is root_of_mean
     p, width = g.shape[1], g.shape[1] + s.shape[1]
@@ -209,7 +284,7 @@ def reduce_gradient(population: Population, loss: Tensor, samples: int) -> Tenso
     whole[:, width : width + 1] = samples * (one.square() if root else one)
     whole[:, width + 1] = samples
     with _answers():
-        dist.all_reduce(whole)
+        dist.all_reduce(whole, group=group)
     count = whole[:, width + 1 :]
     one = whole[:, width : width + 1] / count
     one = one.sqrt() if root else one
@@ -222,59 +297,27 @@ def reduce_gradient(population: Population, loss: Tensor, samples: int) -> Tenso
 
 @torch.no_grad()
 def judge_together(
-    population: Population, samples: Samples, rows: Tensor, groups: Tensor | None, shown: Shown | None = None
+    population: Population,
+    samples: Samples,
+    rows: Tensor,
+    groups: Tensor | None,
+    shown: Shown | None = None,
+    group: Any = None,
 ) -> tuple[Tensor, Tensor]:
-    """As `evaluate.judge`, each process computing its share of the rows; all get the figures of process 0."""
-    assert samples.y is not None
+    """As `evaluate.judge`, each process computing its share of the rows; all get the figures of process 0.
+
+    The outputs are gathered, not the figures: C numbers a row are little beside the work for them, and each figure has
+    one formula.
+    """
     rank, world, count = dist.get_rank(), dist.get_world_size(), rows.shape[-1]
     each = -(-count // world)
-    own = torch.arange(rank * each, (rank + 1) * each, device=rows.device).clamp(
-        max=count - 1
-    )  # equal shares: the last row again
+    own = torch.arange(rank * each, (rank + 1) * each, device=rows.device)
+    own = own.clamp(max=count - 1)  # equal shares: the last row again
     z = outputs(population, samples, rows[..., own], groups, shown).contiguous()
     shares = [torch.empty_like(z) for _ in range(world)]
     with _answers():
-        dist.all_gather(shares, z)
-    z = torch.cat(shares, dim=2)[..., :count]
-    y = samples.y[rows] if samples.y.dim() == 1 else samples.y[rows].transpose(1, 2)
-    y = y if groups is None else y[groups]
-    losses = population.loss.total(population.losses(z, y, smooth=False))
-    figures = torch.stack([losses, metric(z, y, population.loss.output)])
+        dist.all_gather(shares, z, group=group)
+    both = torch.stack(figures(population, torch.cat(shares, dim=2)[..., :count], samples, rows, groups))
     with _answers():
-        dist.broadcast(figures, 0)
-    return figures[0], figures[1]
-
-
-def agree(value: Any) -> Any:
-    """The plain value that process 0 has: for decisions that depend on a clock, a person, or a file.
-
-    Raises:
-        RunError: another process is lost.
-    """
-    box = [value]
-    with _answers():
-        dist.broadcast_object_list(box, 0)
-    return box[0]
-
-
-def start_together(course: Course) -> None:
-    """Take over process 0's state, bit for bit: to be called by all, before the first step and after a resume.
-
-    Raises:
-        RunError: the processes stand at different steps: they did not load the same checkpoint; or one is lost.
-    """
-    population, tensors = course.population, course.tensors()
-    mine = population.step, population.members.tolist(), {name: tuple(t.shape) for name, t in tensors.items()}
-    all_of: list[Any] = [None] * dist.get_world_size()
-    with _answers():
-        dist.all_gather_object(all_of, mine)
-    if any(each != mine for each in all_of):
-        steps = ", ".join(str(each[0]) for each in all_of)
-        raise RunError(
-            f"The processes stand at different steps or hold different members (steps {steps}); "
-            "give all of them the same plan and the same checkpoint."
-        )
-    with _answers():
-        for name, tensor in sorted(tensors.items()):
-            if name != "step":
-                dist.broadcast(tensor, 0)
+        dist.broadcast(both, 0, group=group)
+    return both[0], both[1]

@@ -25,20 +25,29 @@ class Passes:
     """There and back through a population.
 
     Args:
-        structure, plan: of all members. members: K at the beginning. updates: planned; tells whether compiling pays.
+        structure, plan: of all members. members: K at the beginning. batch: samples of a full one.
+        updates: planned; tells whether compiling pays.
 
     Attributes:
         portions: members computed at once: as many as fit, by an estimate; halved when memory runs out.
     """
 
     def __init__(
-        self, structure: Structure, plan: Plan, *, members: int, updates: int, dtype: torch.dtype, device: torch.device
+        self,
+        structure: Structure,
+        plan: Plan,
+        *,
+        members: int,
+        batch: int,
+        updates: int,
+        dtype: torch.dtype,
+        device: torch.device,
     ) -> None:
         self._structure, self._loss = structure, LOSSES[plan.loss.name]
         halves = plan.training.precision == "bfloat16" and dtype == torch.float32
         self._halved = halves and halves_weights(structure)
         self.autocast = halves and not self._halved
-        self._batch, self._began_alone = plan.training.batch_size, members == 1
+        self._batch, self._began_alone = batch, members == 1
         self.portions = Portions(portion_that_fits(structure, plan, members=members, free=free_bytes(device)))
         self._kernel = kernel_for(structure, self._loss, members=members, batch=self._batch, steps=updates)
 

@@ -4,7 +4,7 @@ Layer weights are views into θ, their gradients views into G of the same shape;
 shape; hyperparameters are columns (K, 1). A row's values never enter another row's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from trainwell.base import InputError, Seeds, did_you_mean
 from trainwell.data.batches import Samples
+from trainwell.data.parts import Part
 from trainwell.engine.columns import columns_of, one_structure, signal_hypers
 from trainwell.engine.first_weights import fill_first
 from trainwell.engine.noise import NoiseStreams
@@ -39,6 +40,7 @@ class Population:
         members: identities of the rows, 0 … K−1 unless given.
         class_weights: (K, C) weights of the classes in the loss, or None.
         updates: how many updates are planned; tells whether compiling pays.
+        part: of several processes that train together, which samples of each step's batch this one is given; None: all.
 
     Attributes:
         theta, gradient: (K, P). statistics: (K, S), running statistics of batch norm.
@@ -57,6 +59,7 @@ class Population:
         members: Sequence[int] | None = None,
         class_weights: Tensor | None = None,
         updates: int = 1,
+        part: Callable[[int], Part] | None = None,
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
@@ -70,10 +73,11 @@ class Population:
         self.optimizer = OPTIMIZERS[plan.optimizer.name]
         self.columns = columns_of(plans, dtype=dtype, device=device)
         self.class_weights = None if class_weights is None else class_weights.to(device, dtype)
-        self.step = 0
+        self.step, self.part = 0, part
         size = len(plans) * self.layout.size
         self._update = updater(plan.optimizer.name, elements=size, steps=updates, alone=len(plans) == 1)
-        sizes = {"members": len(plans), "updates": updates}
+        batch = plan.training.batch_size if part is None else part(0).samples
+        sizes = {"members": len(plans), "batch": batch, "updates": updates}
         self.passes = Passes(blueprint, plan, **sizes, dtype=dtype, device=device)
         self.theta = torch.zeros(len(plans), self.layout.size, dtype=dtype, device=device)
         self.statistics = torch.zeros(len(plans), self.statistics_layout.size, dtype=dtype, device=device)
@@ -108,7 +112,7 @@ class Population:
         self._factors: tuple[tuple[int, int, int], Tensor] | None = None
         b = self.blueprint
         kind = {"always": always_noisy(b), "samples_first": samples_first(b)}
-        self._noise = NoiseStreams(self.seeds, self.columns, self.device, **kind)
+        self._noise = NoiseStreams(self.seeds, self.columns, self.device, part=self.part, **kind)
         used = [name for name, r in REGULARISERS.items() if bool((self.columns[name] != r.off).any())]
         self._stages = {
             stage: [name for name in used if REGULARISERS[name].stage == stage]

@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable
 from datetime import timedelta
 
-from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
+import torch.distributed as dist
 
 LOST = (
-    "Another process of this training has ended or does not answer; start it again, on as many processes as are left, "
-    "and it goes on from the last checkpoint."
+    "Another process of this training has ended or does not answer; go on from the last checkpoint, on as many "
+    "processes as are left, with 'trainwell resume RUN'."
 )
 
 
@@ -33,31 +33,35 @@ class Watchdog:
         self._rank, self._timeout, self._lost = rank, timeout, lost
         self._others = [other for other in range(world) if other != rank]
         self._start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")
-        self._store = TCPStore(  # a connection of its own: another thread may be waiting on torch's
+        self._store = dist.TCPStore(  # pyright: ignore[reportPrivateImportUsage]  # another thread may wait on torch's
             os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"]), None, False, timedelta(seconds=timeout)
         )
-        self._left = threading.Event()
-        threading.Thread(target=self._watch, name="trainwell-watchdog", daemon=True).start()
+        self._calm, self._stopped = threading.Event(), threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="trainwell-watchdog", daemon=True)
+        self._thread.start()
 
-    def leave(self) -> None:
-        """This process has done its part: it counts no more, and is not missed."""
-        if not self._left.is_set():
-            self._left.set()
-            self._store.add(self._key("left", self._rank), 1)
+    def calm(self) -> None:
+        """Go on counting for the others, but do not mind any more when one of them has gone."""
+        self._calm.set()
 
-    def _key(self, what: str, rank: int) -> str:
-        return f"trainwell/{self._start}/{what}/{rank}"
+    def stop(self) -> None:
+        """Count no more."""
+        self._calm.set()
+        self._stopped.set()
+        self._thread.join(1.0)
+
+    def _key(self, rank: int) -> str:
+        return f"trainwell/{self._start}/alive/{rank}"
 
     def _watch(self) -> None:
         seen = {other: (0, time.monotonic()) for other in self._others}
-        while not self._left.wait(self._timeout / 10):
+        while not self._stopped.wait(self._timeout / 10):
             try:
-                self._store.add(self._key("alive", self._rank), 1)
+                self._store.add(self._key(self._rank), 1)
                 for other, (before, since) in seen.items():
-                    count = self._store.add(self._key("alive", other), 0)
-                    gone = self._store.add(self._key("left", other), 0)
-                    seen[other] = (before, since) if count == before and not gone else (count, time.monotonic())
+                    count = self._store.add(self._key(other), 0)
+                    seen[other] = (before, since) if count == before else (count, time.monotonic())
             except RuntimeError:  # the store is gone, and with it the process that kept it
-                return None if self._left.is_set() else self._lost()
-            if any(time.monotonic() - since > self._timeout for _, since in seen.values()):
+                return None if self._calm.is_set() else self._lost()
+            if not self._calm.is_set() and any(time.monotonic() - since > self._timeout for _, since in seen.values()):
                 return self._lost()

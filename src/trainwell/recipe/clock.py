@@ -7,24 +7,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from trainwell.engine import Alone, Processes
+
 
 class Clock:
-    """The budget of a run. Time spent before a resume counts."""
+    """The budget of a run. Time spent before a resume counts.
 
-    def __init__(self, budget: float, spent: float = 0.0) -> None:
+    Several processes that train together read one clock, which goes on when all of them look at it: at each step of a
+    training, and between the stages. Ctrl-C in any of them interrupts all.
+    """
+
+    def __init__(self, budget: float, spent: float = 0.0, processes: Processes | None = None) -> None:
         self.budget = budget
-        self.interrupted = False
-        self._start = time.monotonic() - spent
+        self.processes: Processes = Alone() if processes is None else processes
+        self._asked = False
+        self.processes.tick()
+        self._start = self.processes.seconds - self.processes.agree(spent)
+        self._shown_start = time.monotonic() - spent
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether the user wants to stop."""
+        return self.processes.interrupted
 
     @property
     def spent(self) -> float:
         """Seconds since the run began."""
-        return time.monotonic() - self._start
+        return self.processes.seconds - self._start
 
     @property
-    def left(self) -> float:
-        """Seconds until the budget is used up, never below 0."""
-        return max(0.0, self.budget - self.spent)
+    def shown(self) -> tuple[float, float]:
+        """Seconds since the run began, and until the budget is used up: to be shown, for they never stand still."""
+        spent = time.monotonic() - self._shown_start
+        return spent, max(0.0, self.budget - spent)
 
     def over(self, share: float) -> bool:
         """Whether this share of the budget is used up, or the user wants to stop."""
@@ -38,9 +53,10 @@ class Clock:
             return
 
         def ask(number: int, frame: FrameType | None) -> None:
-            if self.interrupted:
+            if self._asked:
                 raise KeyboardInterrupt
-            self.interrupted = True
+            self._asked = True
+            self.processes.interrupt()
 
         before = signal.signal(signal.SIGINT, ask)
         try:

@@ -75,7 +75,7 @@ def take_in(request: Request, plan: Plan) -> Intake:
     """
     if request.cut is not None:
         return _taken_up(request, plan, request.cut)
-    scan, allowed = open_scan(request.data), room()
+    scan, allowed = open_scan(request.data), room() if request.allowed is None else request.allowed
     if scan is not None:
         share = min(1.0, affordable_rows(scan.columns, request) / scan.rows)
         rows = scan.rows * share
@@ -93,10 +93,10 @@ def as_table(source: Any) -> Table:
     return source if isinstance(source, Table) else read_table(source)
 
 
-def bounded_table(source: Any) -> Table:
-    """A table to judge by; of a file that does not fit into memory evenly spaced blocks."""
-    scan = open_scan(source)
-    if scan is None or scan.rows * scan.row_bytes * NEED <= (allowed := room()):
+def bounded_table(source: Any, allowed: int | None) -> Table:
+    """A table to judge by; of a file that does not fit into memory evenly spaced blocks. `allowed` as of `Request`."""
+    scan, allowed = open_scan(source), room() if allowed is None else allowed
+    if scan is None or scan.rows * scan.row_bytes * NEED <= allowed:
         return as_table(source)
     check_parts(scan, allowed)
     rows = max(1.0, allowed / NEED / scan.row_bytes)

@@ -13,32 +13,39 @@ from typing import Any
 from trainwell.base import RunError
 from trainwell.base.files import replace_text
 from trainwell.data.facts import plain
+from trainwell.engine import Alone, Processes
 
 FORMAT = 1
 
 
 class Journal:
-    """Remembered results by name, in `checkpoints/journal.json`."""
+    """Remembered results by name, in `checkpoints/journal.json`.
 
-    def __init__(self, path: Path) -> None:
+    Of several processes, process 0 reads and writes it; what it remembers holds for all.
+    """
+
+    def __init__(self, path: Path, processes: Processes | None = None) -> None:
         self.path = path
-        self.entries: dict[str, Any] = {}
-        if path.exists():
-            self.entries = _read(path)
+        self._processes: Processes = Alone() if processes is None else processes
+        there = self._processes.writes and path.exists()
+        self.entries: dict[str, Any] = self._processes.agree(
+            self._processes.attempt(lambda: _read(path) if there else {})
+        )
 
     def __contains__(self, name: str) -> bool:
         return name in self.entries
 
     def remember(self, name: str, compute: Callable[[], Any]) -> Any:
-        """The remembered value, or else what `compute` gives, remembered from now on."""
+        """The remembered value, or else what `compute` gives (in process 0), remembered from now on."""
         if name not in self.entries:
-            self.note(name, compute())
+            self.note(name, self._processes.agree(plain(compute())))
         return self.entries[name]
 
     def note(self, name: str, value: Any, **more: Any) -> None:
         """Remember a value, and `more` by name in the same write; they are on disk when this returns."""
         self.entries |= plain({name: value, **more})
-        replace_text(self.path, json.dumps({"format": FORMAT, "entries": self.entries}))
+        if self._processes.writes:
+            replace_text(self.path, json.dumps({"format": FORMAT, "entries": self.entries}))
 
 
 def _read(path: Path) -> dict[str, Any]:

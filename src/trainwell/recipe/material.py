@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -67,6 +68,10 @@ class Material(Protocol):
     @property
     def test_seconds(self) -> float:
         """Seconds that a test row will take to read and to predict, as far as is known."""
+        ...
+
+    def checksum(self) -> str:
+        """By which processes that train together know that they have read the same."""
         ...
 
     def settle(self, folder: Path) -> None:
@@ -141,6 +146,14 @@ def as_samples(encoded: Encoded, task: str, device: torch.device | str = "cpu") 
         y = torch.from_numpy(as_targets(encoded.y, task))
     x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
     return Samples(x.to(device), categories.to(device), None if y is None else y.to(device))
+
+
+def checksum(*contents: bytes) -> str:
+    """Of all of these, one after the other."""
+    total = 0
+    for part in contents:
+        total = crc32(part, total)
+    return f"{total:08x}"
 
 
 def as_targets(y: np.ndarray, task: str) -> np.ndarray:

@@ -19,7 +19,7 @@ from trainwell.engine import ModuleEnsemble, Networks
 from trainwell.ingredients import ACTIVATIONS, LOSSES, check_pairing
 from trainwell.networks import ModuleBlueprint, first_inputs, output_function
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, Plain, as_probabilities, feed_of
+from trainwell.recipe.material import Kind, Plain, as_probabilities, checksum, feed_of
 from trainwell.recipe.table_material import scale_of
 from trainwell.search import Space, module_space
 
@@ -66,6 +66,16 @@ class ModuleMaterial:
     def parts(self, plan: Plan) -> Split:
         """Those of the rows."""
         return self.split
+
+    def checksum(self) -> str:
+        """Of the rows, and of the module's parts."""
+        parts = [(slot.name, slot.shape) for slot in self.blueprint.layout.slots]
+        rows = [
+            pairs.x.contiguous().view(-1).numpy().tobytes() + pairs.y.tobytes()
+            for pairs in (self.pairs, self.test)
+            if pairs
+        ]
+        return f"{len(self.pairs.x):,} rows, checksum {checksum(str(parts).encode(), *rows)}"
 
     def settle(self, folder: Path) -> None:
         """Nothing: the rows are in memory."""

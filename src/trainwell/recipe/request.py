@@ -30,6 +30,7 @@ class Request:
         make: of a user's module, which is trained on `data`: (X, y), or a Dataset; `targets` are not named then.
         started: `time.monotonic()` at which the budget began, None: now.
         rows: of the whole data, of which a resumed run has those that the budget allowed; None: `data` is all.
+        allowed: bytes of memory that the data may take, None: what is free.
         cut: of a resumed run whose rows are streamed, how their file was cut up; `data` is then its sample.
     """
 
@@ -50,6 +51,7 @@ class Request:
     started: float | None = None
     rows: int | None = None
     cut: Cut | None = None
+    allowed: int | None = None
 
 
 @dataclass(frozen=True)

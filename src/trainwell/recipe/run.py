@@ -3,7 +3,8 @@
 import platform
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from trainwell.base import RunError
 from trainwell.base.files import sync
 from trainwell.data.facts import plain
 from trainwell.diagnosis import write_findings
-from trainwell.engine import Record
+from trainwell.engine import Alone, Processes, Record
 from trainwell.plan import Plan
+from trainwell.recipe.agreement import agreed_setting
 from trainwell.recipe.clock import Clock
 from trainwell.recipe.folder import locked, new_folder, require_run, write_json
 from trainwell.recipe.intake import STANDARD_BUDGET
@@ -26,9 +28,8 @@ from trainwell.recipe.judging import findings_of
 from trainwell.recipe.kept import Make, check_same_module, remembered_request
 from trainwell.recipe.loaded import Run, load_run
 from trainwell.recipe.metrics import HIGHER_IS_BETTER, MAIN
-from trainwell.recipe.module_setup import module_setting
 from trainwell.recipe.request import Request, Show, silent
-from trainwell.recipe.setup import Setting, requested_plan, table_setting
+from trainwell.recipe.setup import Setting, requested_plan
 from trainwell.recipe.stages import STAGES
 from trainwell.recipe.streamed_rows import ARRAYS
 from trainwell.recipe.workshop import Workshop
@@ -41,53 +42,65 @@ NEEDS = {
 }  # a stage is skipped when Ctrl-C cut off what it builds on
 
 
-def run_recipe(request: Request, show: Show = silent) -> Run:
+def run_recipe(request: Request, show: Show = silent, processes: Processes | None = None) -> Run:
     """Run all stages on a request and write the run directory.
 
+    Args:
+        processes: those that train together; all read the data, process 0 writes, and all read the outcome.
+
     Raises:
-        InputError: the input is at fault; nothing has been written.
+        InputError: the input is at fault; nothing has been written. ProcessError: another process is lost.
     """
+    processes = Alone() if processes is None else processes
     began = time.monotonic() if request.started is None else request.started
-    setting = prepare_setting(request)
-    folder = new_folder(request.out)
-    with locked(folder):
-        journal = Journal(folder / "checkpoints" / "journal.json")
-        _remember_request(request, setting, folder, journal)
-        clock = Clock(request.budget or STANDARD_BUDGET, spent=time.monotonic() - began)
+    setting = agreed_setting(request, processes)
+    folder = processes.agree(processes.attempt(lambda: new_folder(request.out) if processes.writes else Path()))
+    with _held(folder, processes):
+        journal = Journal(folder / "checkpoints" / "journal.json", processes)
+        if processes.writes:
+            _remember_request(request, setting, folder, journal)
+        clock = Clock(request.budget or STANDARD_BUDGET, time.monotonic() - began, processes)
         return _run(request, setting, folder, journal, clock, show)
 
 
-def resume_run(path: Path, show: Show = silent, *, make: Make | None = None) -> Run:
+def resume_run(path: Path, show: Show = silent, *, make: Make | None = None, processes: Processes | None = None) -> Run:
     """Go on with a run that was killed or interrupted; a finished one is left as it is.
 
     Args:
         make: the factory of the run's module, where it trains one of the user's own.
+        processes: as of `run_recipe`; as many as there are now, however many there were.
 
     Raises:
-        RunError: no run, damaged, in use, or its module is not given.
+        RunError: no run, damaged, in use, or its module is not given. ProcessError: another process is lost.
     """
-    require_run(path)
-    journal = Journal(path / "checkpoints" / "journal.json")
+    processes = Alone() if processes is None else processes
+    processes.attempt(lambda: require_run(path))
+    journal = Journal(path / "checkpoints" / "journal.json", processes)
     if journal.entries.get("finished"):
-        _tidy(path)
+        if processes.writes:
+            _tidy(path)
         return load_run(path, make=make)
     if "request" not in journal:
-        raise RunError(f"The run '{path}' was stopped before it began; start it anew with 'trainwell fit'.")
-    with locked(path):
-        request = remembered_request(path, journal.entries["request"], make)
-        setting = prepare_setting(request)
-        check_same_module(setting, path, journal.entries["request"])
-        clock = Clock(request.budget or STANDARD_BUDGET, spent=float(journal.entries.get("elapsed", 0.0)))
+        processes.attempt(lambda: _never_began(path))
+    asked = journal.entries["request"]
+    request = processes.attempt(lambda: remembered_request(path, asked, make))
+    with _held(path, processes):
+        setting = agreed_setting(request, processes)
+        check_same_module(setting, path, asked)
+        clock = Clock(request.budget or STANDARD_BUDGET, float(journal.entries.get("elapsed", 0.0)), processes)
         return _run(request, setting, path, journal, clock, show)
 
 
-def prepare_setting(request: Request) -> Setting:
-    """Checked input, of a table or of a user's module.
+def _never_began(path: Path) -> None:
+    raise RunError(f"The run '{path}' was stopped before it began; start it anew with 'trainwell fit'.")
 
-    Raises:
-        InputError: the input is at fault.
-    """
-    return table_setting(request) if request.make is None else module_setting(request)
+
+@contextmanager
+def _held(path: Path, processes: Processes) -> Iterator[None]:
+    """The run directory locked, by the process that writes."""
+    with ExitStack() as stack:
+        processes.attempt(lambda: stack.enter_context(locked(path)) if processes.writes else None)
+        yield
 
 
 def _remember_request(request: Request, setting: Setting, folder: Path, journal: Journal) -> None:
@@ -109,18 +122,25 @@ def _remember_request(request: Request, setting: Setting, folder: Path, journal:
 
 def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clock: Clock, show: Show) -> Run:
     names = tuple(name for name, stage in STAGES.items() if stage.preflight or not request.only_check)
-    ws = setting.workshop(folder, clock, journal, show, names)
-    ws.plan.to_yaml(folder / "plan.yaml")
+    processes = clock.processes
+    ws = setting.workshop(folder, clock, journal, show if processes.writes else silent, names)
+    if processes.writes:
+        ws.plan.to_yaml(folder / "plan.yaml")
     done: list[dict[str, Any]] = []
     seconds: dict[str, float] = {}
     with clock.listening():
         for name in names:
+            processes.tick()
             if clock.interrupted and f"stage.{name}" not in journal and NEEDS.get(name) not in ws.carry:
                 done.append({"name": name, "passed": None, "evidence": {"why": "interrupted before this stage"}})
                 continue
             done.append(_stage(ws, name, seconds))
-            _write_result(ws, done, seconds)
-        _finish(ws, done, seconds)
+            if processes.writes:
+                _write_result(ws, done, seconds)
+        processes.tick()
+        if processes.writes:
+            _finish(ws, done, seconds)
+        processes.tick()  # the others read what is written now
     return load_run(folder, make=request.make)
 
 
@@ -129,20 +149,8 @@ def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]
     ws.stage, key = name, f"stage.{name}"
     remembered = ws.journal.entries.get(key)
     if remembered is None:
-        began = time.monotonic()
-        ws.progress(0.0, "")
-        result = STAGES[name].run(ws)
-        remembered = plain(
-            {
-                "passed": result.passed,
-                "evidence": result.evidence,
-                "carry": result.carry,
-                "seconds": time.monotonic() - began,
-            }
-        )
-        if name == "final":
-            remembered["plan"] = ws.plan.to_yaml()
-            sync(ws.folder)  # the model must not be lost where the journal says that there is one
+        alone = STAGES[name].alone and not ws.processes.writes
+        remembered = ws.processes.agree({} if alone else _outcome(ws, name))
         if not ws.clock.interrupted:
             ws.journal.note(key, remembered, elapsed=ws.clock.spent)
     elif name == "final":
@@ -150,6 +158,18 @@ def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]
     ws.carry[name] = remembered["carry"]
     seconds[name] = remembered["seconds"]
     return {"name": name, "passed": remembered["passed"], "evidence": remembered["evidence"]}
+
+
+def _outcome(ws: Workshop, name: str) -> dict[str, Any]:
+    """Run a stage: what is remembered of it."""
+    began = time.monotonic()
+    ws.progress(0.0, "")
+    result = STAGES[name].run(ws)
+    found = {"passed": result.passed, "evidence": result.evidence, "carry": result.carry}
+    if name == "final":
+        found["plan"] = ws.plan.to_yaml()
+        sync(ws.folder)  # the model must not be lost where the journal says that there is one
+    return plain({**found, "seconds": time.monotonic() - began})
 
 
 def _write_result(ws: Workshop, stages: list[dict[str, Any]], seconds: Mapping[str, float]) -> dict[str, Any]:
@@ -195,6 +215,7 @@ def _environment(ws: Workshop) -> dict[str, str]:
         "polars": pl.__version__,
         "device": str(ws.device),
         "threads": str(torch.get_num_threads()),
+        "processes": str(ws.processes.world),
     }
 
 

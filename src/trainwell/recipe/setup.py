@@ -57,7 +57,7 @@ def table_setting(request: Request) -> Setting:
     if taken.streaming is not None:
         plan, fixed = _for_streaming(plan), (*fixed, "data.encoding")  # rows are encoded once
     facts = taken.facts
-    test = None if request.test is None else _test_table(bounded_table(request.test), facts)
+    test = None if request.test is None else _test_table(bounded_table(request.test, request.allowed), facts)
     numbers = sum(column.kind == "number" for column in facts.used)
     plan = complete(plan, facts, taken.develop, numbers)
     _check_plan(plan, facts, taken.develop, taken.train)

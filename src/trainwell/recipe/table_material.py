@@ -25,7 +25,7 @@ from trainwell.engine import Ensemble, Networks
 from trainwell.ingredients import Mismatch, check_pairing, gain_for
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, Plain, as_probabilities, as_samples
+from trainwell.recipe.material import Kind, Plain, as_probabilities, as_samples, checksum
 from trainwell.recipe.table_rows import EncodedRows, Rows
 from trainwell.search import DENSE_SPACE, Space
 
@@ -60,9 +60,19 @@ class TableMaterial:
         return self.encoded(plan).parts
 
     @property
+    def apart(self) -> Table | None:
+        """Test rows that are not among the samples: the test table, or of streamed rows those of the sample.
+
+        By these the baselines can be judged too, which learn from the sample.
+        """
+        if self.test is not None or not self.rows.one_order or not len(self.split.test):
+            return self.test
+        return Table(self.table.frame[self.split.test], self.table.source)
+
+    @property
     def test_target(self) -> np.ndarray | None:
-        """The target of the test table."""
-        return None if self.test is None else target_array(self.test, self.facts)
+        """The target of the test rows that are apart."""
+        return None if self.apart is None else target_array(self.apart, self.facts)
 
     def preparation(self, plan: Plan) -> Preparation:
         """Fitted on the training rows alone.
@@ -75,6 +85,12 @@ class TableMaterial:
             options = PreparationOptions(data.encoding, data.bins, data.one_hot_limit)
             self._preparations[data.encoding] = fit_preparation(self.table, self.facts, rows, options)
         return self._preparations[data.encoding]
+
+    def checksum(self) -> str:
+        """Of the rows in memory."""
+        tables = [self.table] if self.test is None else [self.table, self.test]
+        sums = checksum(*(table.frame.hash_rows().to_numpy().tobytes() for table in tables))
+        return f"{self.facts.rows:,} rows of {len(self.table.columns)} columns, checksum {sums}"
 
     def settle(self, folder: Path) -> None:
         """For the rows."""
@@ -102,9 +118,9 @@ class TableMaterial:
         return self.encoded(plan).feed(plan, train, validation, orders)
 
     def test_samples(self, plan: Plan) -> Samples:
-        """The test table, encoded."""
-        assert self.test is not None
-        return as_samples(self.preparation(plan).encode(self.test, with_target=False), self.facts.task)
+        """The test rows that are apart, encoded."""
+        assert self.apart is not None
+        return as_samples(self.preparation(plan).encode(self.apart, with_target=False), self.facts.task)
 
     def structure(self, plan: Plan, *, bare: bool = False) -> Blueprint:
         """The dense network of a plan on these inputs."""
@@ -120,7 +136,7 @@ class TableMaterial:
         """Standardised numbers and category numbers."""
         options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
         preparation = fit_preparation(self.table, self.facts, self.split.train, options)
-        test = None if self.test is None else _flat(preparation, self.test)
+        test = None if self.apart is None else _flat(preparation, self.apart)
         return Plain(_flat(preparation, self.table), target_array(self.table, self.facts), self.split, test)
 
     def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:

@@ -12,7 +12,7 @@ import torch
 
 from trainwell.base import Seeds, stream_seed
 from trainwell.data import Facts, Split, fold_rows
-from trainwell.engine import Course, Networks, ensemble_of, train
+from trainwell.engine import Course, Networks, Processes, ensemble_of, train
 from trainwell.networks import Structure
 from trainwell.plan import Plan
 from trainwell.recipe.clock import Clock
@@ -81,10 +81,13 @@ class Workshop:
     def progress(self, fraction: float, text: str) -> None:
         """Tell the user where the present stage stands."""
         index = self.stages.index(self.stage) if self.stage in self.stages else 0
-        left = self.clock.left
-        self.show(
-            Progress(self.stage, index, len(self.stages), text, min(1.0, fraction), self.best, self.clock.spent, left)
-        )
+        shown = self.clock.shown
+        self.show(Progress(self.stage, index, len(self.stages), text, min(1.0, fraction), self.best, *shown))
+
+    @property
+    def processes(self) -> Processes:
+        """Those that train together."""
+        return self.clock.processes
 
     @property
     def facts(self) -> Facts:
@@ -144,7 +147,17 @@ class Workshop:
         plans, seeds = [row.plan for row in rows], [row.seeds for row in rows]
         structure = self.material.structure(plan, bare=only is not None)
         names = [str(name) for name in self.facts.classes or self.facts.targets]
-        return Course(structure, plans, seeds, feed, groups, classes=names, monitor=self.monitor, device=self.device)
+        return Course(
+            structure,
+            plans,
+            seeds,
+            feed,
+            groups,
+            classes=names,
+            monitor=self.monitor,
+            processes=self.processes,
+            device=self.device,
+        )
 
     def ensemble(self, course: Course, members: Sequence[int]) -> Networks:
         """The best weights of these members, as they are kept."""
@@ -169,3 +182,12 @@ class Workshop:
     def note_best(self, metric: float) -> None:
         """Remember the best validation metric so far, for the live view."""
         self.best = f"{MAIN[self.facts.task].replace('_', ' ')} {metric:.4f}"
+
+
+def networks(count: int) -> str:
+    """So many, in words.
+
+    >>> networks(1), networks(3)
+    ('1 network', '3 networks')
+    """
+    return f"{count} network{'s' * (count != 1)}"

@@ -23,7 +23,7 @@ from torch import Tensor
 from trainwell.base import Registry, Seeds
 from trainwell.base.streams import stream
 from trainwell.data.batches import Feed, Samples
-from trainwell.engine import Course, Stop, load_checkpoint, save_checkpoint, train
+from trainwell.engine import Course, Processes, Stop, load_checkpoint, save_checkpoint, train
 from trainwell.ingredients import LOSSES, REGULARISERS
 from trainwell.networks import Blueprint
 from trainwell.plan import NAMED, Plan, hypers
@@ -111,7 +111,12 @@ class Case:
         return Samples(x.to(dtype), categories, y.to(dtype))
 
     def course(
-        self, who: Sequence[int], plans: Sequence[Plan] | None = None, *, dtype: torch.dtype = torch.float64
+        self,
+        who: Sequence[int],
+        plans: Sequence[Plan] | None = None,
+        *,
+        dtype: torch.dtype = torch.float64,
+        processes: Processes | None = None,
     ) -> Course:
         """These members, in this order, at the beginning of their training."""
         plans = [self.plan(k) for k in who] if plans is None else plans
@@ -127,7 +132,7 @@ class Case:
             drop_last=plans[0].training.drop_last,
         )
         groups = range(len(who)) if self.own_batches else [0] * len(who)
-        return Course(self.blueprint(), plans, seeds, feed, groups, dtype=dtype)
+        return Course(self.blueprint(), plans, seeds, feed, groups, dtype=dtype, processes=processes)
 
 
 def _own_hypers(plan: Plan, rng: np.random.Generator) -> dict[str, float]:

@@ -17,12 +17,12 @@ from trainwell.recipe.stages.testing import judge_test
 
 STAGES: dict[str, Stage] = {
     "data": Stage(describe_data, preflight=True),
-    "baselines": Stage(compare_baselines, preflight=False),
+    "baselines": Stage(compare_baselines, preflight=False, alone=True),
     "initial-loss": Stage(measure_initial_loss, preflight=True),
     "gradient-check": Stage(check_gradients, preflight=True),
     "overfit-batch": Stage(overfit_batch, preflight=True),
     "rate-range": Stage(range_rates, preflight=True),
     "search": Stage(search_plans, preflight=False),
     "final": Stage(train_final, preflight=False),
-    "test": Stage(judge_test, preflight=False),
+    "test": Stage(judge_test, preflight=False, alone=True),
 }

@@ -9,6 +9,9 @@ def describe_data(ws: Workshop) -> Result:
     """The profile of the rows, their split, and the inputs that the network will see."""
     facts, plan = ws.facts, ws.plan
     ws.progress(0.5, _told(facts))
+    if ws.material.one_order and ws.processes.writes:
+        ws.material.samples(plan)  # written by one process
+    ws.processes.tick()
     train, validation = ws.fold_rows()
     evidence = {
         "rows": facts.rows,

@@ -17,7 +17,7 @@ from trainwell.engine.size import free_bytes, members_that_fit
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop, networks
 from trainwell.vitals import observe, sampling
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
@@ -38,7 +38,8 @@ def train_final(ws: Workshop) -> Result:
     ws.plan = (
         plans[0].edited({"ensemble.members": max(1, len(usable))}, by="data", why=design["why"]) if usable else plans[0]
     )
-    record.write(ws.folder / "vitals.parquet")
+    if ws.processes.writes:
+        record.write(ws.folder / "vitals.parquet")
     result = _result(ws, course, [row.fold for row in rows], usable) if usable else _from_leader(ws, course)
     judged = [[o.kind, o.step, o.best_step] for o in course.outcomes]
     return replace(result, carry={"judged": judged, "updates_per_epoch": course.feed.steps_per_epoch})
@@ -104,17 +105,17 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
     saver = Saver({checkpoint: course}, least=SAVE_EVERY, beside=beside, say=ws.log)
     if saver.load():
         record.extend(pl.read_parquet(vitals).filter(pl.col("step") <= course.population.step))
-    wants = sampling(max(1, course.total_steps // 64))
+    wants, ends = sampling(max(1, course.total_steps // 64)), ws.processes.agree(ws.training_ends)
     for moment in train(course, wants_layers=wants):
         if moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0:
             observe(moment, record)
         if moment.evaluation is not None:
             ws.note_best(float(course.best.metric.mean()))
-            text = f"{len(moment.members)} networks at once, epoch {moment.epoch:.0f} of {course.epochs}"
+            text = f"{networks(len(moment.members))} at once, epoch {moment.epoch:.0f} of {course.epochs}"
             ws.progress(moment.step / course.total_steps, text)
         saver.offer()
         reached = bool(torch.isfinite(course.best.loss).any())
-        if ws.clock.interrupted or (reached and ws.clock.over(ws.training_ends)):
+        if ws.clock.interrupted or (reached and ws.clock.over(ends)):
             break
     if ws.clock.interrupted:
         saver.save()  # before its members are told that they end here
@@ -128,7 +129,8 @@ def _from_leader(ws: Workshop, course: Course) -> Result:
     outcomes = [str(outcome) for outcome in course.outcomes]
     if ws.leader is None:
         return Result(False, {"members": 0, "epochs": [], "outcomes": outcomes})
-    ws.leader.save(ws.folder / "model")
+    if ws.processes.writes:
+        ws.leader.save(ws.folder / "model")
     evidence = {
         "members": len(ws.leader),
         "epochs": [],
@@ -139,7 +141,8 @@ def _from_leader(ws: Workshop, course: Course) -> Result:
 
 def _result(ws: Workshop, course: Course, folds: list[int], usable: list[int]) -> Result:
     ensemble = ws.ensemble(course, usable)
-    ensemble.save(ws.folder / "model")
+    if ws.processes.writes:
+        ensemble.save(ws.folder / "model")
     together, single = _validation(ws, ensemble, [folds[m] for m in usable])
     steps = course.feed.steps_per_epoch
     evidence = {

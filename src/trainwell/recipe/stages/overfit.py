@@ -1,7 +1,5 @@
 """Can the network learn a tiny batch by heart (row B3)? If not, no amount of tuning will help."""
 
-import time
-
 import numpy as np
 
 from trainwell.engine import judge, train
@@ -26,14 +24,14 @@ def overfit_batch(ws: Workshop) -> Result:
     )
     chance, wanted = chance_loss(ws), SCORES.get(ws.facts.task, 1.0)
     losses, _ = judge(course.population, course.probed, course.probe, course.groups)
-    first, curve, began, late = float(losses.mean()), [], time.monotonic(), False
+    first, curve, began, late = float(losses.mean()), [], ws.clock.spent, False
     for moment in train(course):
         if moment.evaluation is None:
             continue
         loss, score = float(course.best.loss.min()), float(course.best.metric.max())
         curve.append([moment.step, loss])
         ws.progress(moment.step / course.total_steps, f"{len(rows)} rows by heart: loss {loss:.4f}, score {score:.3f}")
-        late = time.monotonic() - began > LARGEST_SHARE * ws.clock.budget
+        late = ws.clock.spent - began > LARGEST_SHARE * ws.clock.budget
         if (loss <= LOSS_SHARE * chance and score >= wanted) or late or ws.clock.interrupted:
             break
     loss, score = float(course.best.loss.min()), float(course.best.metric.max())

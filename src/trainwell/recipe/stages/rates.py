@@ -1,7 +1,5 @@
 """The learning-rate range test (row S7; Smith 2017), all rates at once: one short run a rate, one row a run."""
 
-import time
-
 import numpy as np
 
 from trainwell.engine import Course, judge, train
@@ -33,10 +31,9 @@ def range_rates(ws: Workshop) -> Result:
         ]
     )
     start = float(untrained_losses(course)[0])
-    steps, began = min(STEPS, max(1, course.total_steps - 1)), time.monotonic()  # who finishes leaves, unjudged
+    steps, began = min(STEPS, max(1, course.total_steps - 1)), ws.clock.spent  # who finishes leaves, unjudged
     for moment in train(course, until=steps):
-        spent = time.monotonic() - began
-        late = moment.step >= FEWEST_STEPS and spent > LARGEST_SHARE * ws.clock.budget
+        late = moment.step >= FEWEST_STEPS and ws.clock.spent - began > LARGEST_SHARE * ws.clock.budget
         if moment.step % 10 == 0:
             ws.progress(moment.step / STEPS, f"{len(RATES)} rates at once, step {moment.step} of {STEPS}")
         if late or ws.clock.interrupted:

@@ -18,7 +18,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Stage:
-    """A stage; `preflight` ones are also run by `trainwell check`."""
+    """A stage.
+
+    Attributes:
+        preflight: it is also run by `trainwell check`.
+        alone: it trains no population: of several processes, process 0 runs it and tells the others.
+    """
 
     run: Callable[[Workshop], Result]
     preflight: bool
+    alone: bool = False
