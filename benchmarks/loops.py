@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader, TensorDataset
 from trainwell.base import Seeds
 from trainwell.data.batches import Feed, Samples
 from trainwell.engine import Course, train
-from trainwell.engine.precision import faster, pass_seconds
+from trainwell.engine.precision import precision_for
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
@@ -87,7 +87,7 @@ def ours(job: Job) -> Burst:
     blueprint = Blueprint.of(plan, case.inputs, case.outputs)
     precision = job.precision
     if precision == "auto":
-        precision = faster(pass_seconds(blueprint, plan, members=job.members, device=job.device))
+        precision, _ = precision_for(blueprint, torch.device(job.device))
     plan = plan.edited({"training.precision": precision}, by="data", why="")
     rates = torch.logspace(-4, -2, job.members).tolist() if job.members > 1 else [RATE]
     plans = [plan.edited({"optimizer.learning_rate": rate}, by="search", why="") for rate in rates]

@@ -13,7 +13,7 @@ from trainwell.engine import Course, Population, passes, train
 from trainwell.engine.compiling import has_compiler
 from trainwell.engine.kernel import kernel_for
 from trainwell.engine.memory import Portions
-from trainwell.engine.precision import faster, pass_seconds
+from trainwell.engine.precision import precision_for, speed_of_halves
 from trainwell.ingredients import LOSSES
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
@@ -161,12 +161,20 @@ def test_in_float64_nothing_is_halved() -> None:
     assert torch.equal(trained(case.course(range(2))).population.theta, exact.population.theta)
 
 
-def test_the_faster_precision_is_measured() -> None:
-    plan = halves().plans[0]
-    seconds = pass_seconds(halves().blueprint, plan, members=3)
-    assert set(seconds) == {"float32", "bfloat16"} and all(s > 0 for s in seconds.values())
-    assert faster({"float32": 1.2, "bfloat16": 1.0}) == "bfloat16"
-    assert faster({"float32": 1.0, "bfloat16": 1.0}) == "float32"
+@pytest.mark.parametrize(
+    ("width", "speed", "expected"), [(64, 5.0, "float32"), (512, 5.0, "bfloat16"), (512, 0.9, "float32")]
+)
+def test_wide_networks_are_halved_where_the_processor_gains_by_it(
+    width: int, speed: float, expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("trainwell.engine.precision.speed_of_halves", lambda device: speed)
+    assert precision_for(Blueprint(20, 3, width=width), torch.device("cpu"))[0] == expected
+
+
+def test_the_speed_of_products_is_measured_and_draws_no_random_number() -> None:
+    state = torch.get_rng_state()
+    assert 0 < speed_of_halves("cpu") < 1000
+    assert torch.get_rng_state().equal(state)
 
 
 def _batch() -> Any:

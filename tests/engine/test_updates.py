@@ -58,7 +58,7 @@ def test_a_compiler_is_looked_for_where_torch_does(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize(("switch", "sizes"), [("0", LARGE), ("1", SMALL)])
-def test_the_environment_overrules_the_sizes(switch: str, sizes: dict[str, int], monkeypatch: Any) -> None:
+def test_the_environment_overrules_the_sizes(switch: str, sizes: dict[str, Any], monkeypatch: Any) -> None:
     monkeypatch.setenv("TRAINWELL_COMPILE", switch)
     assert (updater("adamw", **sizes) is OPTIMIZERS["adamw"].update) == (switch == "0")
 

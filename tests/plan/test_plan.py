@@ -52,7 +52,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "training.epochs": count,
     "training.patience": count,
     "training.evaluations_per_epoch": st.integers(1, 100),
-    "training.precision": st.sampled_from(["float32", "bfloat16"]),
+    "training.precision": st.sampled_from(["auto", "float32", "bfloat16"]),
     "training.drop_last": st.booleans(),
     "search.trials": st.integers(0, 10**6),
     "search.reduction": st.integers(2, 100),

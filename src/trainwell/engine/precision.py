@@ -1,60 +1,47 @@
-"""Which numbers to multiply in: whether bfloat16 is faster than float32 here is measured, not guessed.
+"""Which numbers to multiply in: bfloat16 where this processor is faster with it, and the network wide enough to gain.
 
-seconds = pass_seconds(blueprint, plan, members=24, inputs=(54,))     # {"float32": 0.011, "bfloat16": 0.005}
+precision_for(blueprint, torch.device("cpu"))     # ("bfloat16", "products of half the bits are faster here, …")
+
+Products are measured, but the choice hangs on sizes and on a ratio that is 1 or less on processors without them
+and 2 to 6 on those that have them: it is the same in every run on a machine.
 """
 
 import time
-from collections.abc import Callable
+from functools import cache
 
 import torch
 
-from trainwell.base import Seeds
-from trainwell.data.batches import Samples
-from trainwell.engine.population import Population
-from trainwell.ingredients import LOSSES
-from trainwell.networks import Blueprint
-from trainwell.plan import Plan
+from trainwell.networks.structure import Structure
 
-WORTH = 1.15  # times as fast that bfloat16 must be: less is not felt, and it has 8 bits where float32 has 24
-MEMBERS, REPEATS = 8, 5
+WIDE = 80_000  # weights of a member from which products dominate a step (`benchmarks.precision`, docs/log.md)
+FASTER = 1.5  # times as fast that products must be: between processors that have them and those that imitate them
+SIZE, REPEATS = 512, 25
 PRECISIONS = ("float32", "bfloat16")
 
 
-def pass_seconds(
-    blueprint: Blueprint, plan: Plan, *, members: int, device: torch.device | str = "cpu"
-) -> dict[str, float]:
-    """Seconds of a step's way there and back on noise, by precision: the shortest of a few.
-
-    Args:
-        members: K; of more than 8, 8 are tried.
-    """
-    k, batch = min(members, MEMBERS), plan.training.batch_size
-    x = torch.randn(1, blueprint.inputs, batch, device=device)
-    categories = torch.zeros(1, len(blueprint.cardinalities), batch, dtype=torch.int64, device=device)
-    classes = LOSSES[plan.loss.name].output == "softmax"
-    shape = (1, batch) if classes else (1, blueprint.outputs, batch)
-    y = torch.zeros(shape, dtype=torch.int64 if classes else torch.float32, device=device)
-    samples = Samples(x, categories, y)
-    found: dict[str, float] = {}
-    for precision in PRECISIONS:
-        own = plan.edited({"training.precision": precision}, by="data", why="tried")
-        population = Population(blueprint, [own] * k, [Seeds.of(0, i) for i in range(k)], device=device)
-        found[precision] = min(_seconds(lambda p=population: p.backward(samples), device) for _ in range(REPEATS))
-    return found
+def precision_for(structure: Structure, device: torch.device) -> tuple[str, str]:
+    """The precision of the products in training, and why."""
+    if structure.layout.size < WIDE:
+        return "float32", f"fewer than {WIDE:,} weights: half the bits would not be faster"
+    if speed_of_halves(device.type) < FASTER:
+        return "float32", "half the bits are not faster on this processor"
+    return "bfloat16", f"half the bits are faster on this processor, from {WIDE:,} weights on"
 
 
-def faster(seconds: dict[str, float]) -> str:
-    """The precision to choose.
+@cache
+def speed_of_halves(device: str) -> float:
+    """How many times as fast as in float32 square products are in bfloat16: the best of a few each, in turn."""
+    best = {}
+    matrices = {name: torch.ones(SIZE, SIZE, device=device, dtype=getattr(torch, name)) for name in PRECISIONS}
+    for _ in range(1 + REPEATS):  # the first one sets up what the products need
+        for name, matrix in matrices.items():
+            best[name] = min(best.get(name, float("inf")), _seconds(matrix))
+    return best["float32"] / best["bfloat16"]
 
-    >>> faster({"float32": 1.0, "bfloat16": 0.5}), faster({"float32": 1.0, "bfloat16": 0.95})
-    ('bfloat16', 'float32')
-    """
-    return "bfloat16" if seconds["float32"] > WORTH * seconds["bfloat16"] else "float32"
 
-
-def _seconds(call: Callable[[], object], device: torch.device | str) -> float:
+def _seconds(matrix: torch.Tensor) -> float:
     began = time.perf_counter()
-    call()
-    if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
+    torch.mm(matrix, matrix)
+    if matrix.is_cuda:
+        torch.cuda.synchronize(matrix.device)
     return time.perf_counter() - began

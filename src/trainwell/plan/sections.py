@@ -213,9 +213,10 @@ class TrainingSection(Section):
     evaluations_per_epoch: Annotated[int, Field(ge=1, le=100), Number] = Field(
         default=1, description="how often validation is measured"
     )
-    precision: Literal["float32", "bfloat16"] = Field(
-        default="float32",
-        description="of the products in training; bfloat16 is faster on processors that have it, weights stay float32",
+    precision: Literal["auto", "float32", "bfloat16"] = Field(
+        default="auto",
+        description="of the products in training, weights stay float32; auto: bfloat16 where the processor has it and "
+        "the network is wide",
     )
     drop_last: bool = Field(default=False, description="leave out the last, short batch of an epoch")
 

@@ -18,6 +18,7 @@ from trainwell.base.files import sync
 from trainwell.data.facts import plain
 from trainwell.diagnosis import write_findings
 from trainwell.engine import Alone, Processes, Record
+from trainwell.engine.precision import precision_for
 from trainwell.plan import Plan
 from trainwell.recipe.agreement import agreed_setting
 from trainwell.recipe.clock import Clock
@@ -124,6 +125,7 @@ def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clo
     names = tuple(name for name, stage in STAGES.items() if stage.preflight or not request.only_check)
     processes = clock.processes
     ws = setting.workshop(folder, clock, journal, show if processes.writes else silent, names)
+    _settle_precision(ws)
     if processes.writes:
         ws.plan.to_yaml(folder / "plan.yaml")
     done: list[dict[str, Any]] = []
@@ -142,6 +144,21 @@ def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clo
             _finish(ws, done, seconds)
         processes.tick()  # the others read what is written now
     return load_run(folder, make=request.make)
+
+
+def _settle_precision(ws: Workshop) -> None:
+    """Choose between float32 and bfloat16 where the user did not; a resumed run stays with it, wherever it goes on."""
+    if ws.plan.training.precision != "auto":
+        return
+    chosen, why = ws.journal.remember(
+        "precision",
+        lambda: (
+            precision_for(ws.material.structure(ws.plan), ws.device)
+            if ws.material.kind == "dense"
+            else ("float32", "products of your own module are as it makes them")
+        ),
+    )
+    ws.plan = ws.plan.edited({"training.precision": chosen}, by="data", why=why)
 
 
 def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]:
