@@ -12,7 +12,7 @@ from torch import Tensor
 from trainwell.base import InputError, PlanError
 from trainwell.engine import compiling, updates
 from trainwell.engine.compiling import MARGIN, has_compiler
-from trainwell.engine.updates import COMPILE_SECONDS, SAVED_SECONDS, compiled, pays, updater
+from trainwell.engine.updates import COMPILE_SECONDS, SAVED_A_STEP, SAVED_SECONDS, compiled, pays, updater
 from trainwell.ingredients.optimizers import OPTIMIZERS
 from trainwell.testing.optimizers import FEW, LAYOUT, descent, winds
 
@@ -27,9 +27,9 @@ def sizes_decide(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_compiling_pays_from_where_the_time_saved_is_thrice_the_time_it_takes() -> None:
-    enough = MARGIN * COMPILE_SECONDS / SAVED_SECONDS
-    assert pays(1000, int(enough / 1000) + 1)
-    assert not pays(1000, int(enough / 1000) - 1)
+    enough = MARGIN * COMPILE_SECONDS / (SAVED_A_STEP + 1000 * SAVED_SECONDS)
+    assert pays(1000, int(enough) + 1)
+    assert not pays(1000, int(enough) - 1)
     assert doctest.testmod(updates, extraglobs={"updater": None}).failed == 0
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from trainwell.cli.options import Options
+from trainwell.cli.waiting import settle_waiting
 from trainwell.version import VERSION
 
 app = App(
@@ -32,6 +33,7 @@ def fit(data: str, /, options: Options) -> None:
         much memory may be taken, in the place of what is free.
     """
     started = time.monotonic()
+    settle_waiting()
     from trainwell.cli.training import fit_table
 
     fit_table(data, options, started=started)
@@ -47,6 +49,7 @@ def check(data: str, /, options: Options) -> None:
         A file (.csv .tsv .parquet .feather .npz), or a bundled name such as adult, iris or digits.
     """
     started = time.monotonic()
+    settle_waiting()
     from trainwell.cli.training import check_table
 
     check_table(data, options, started=started)
@@ -67,6 +70,7 @@ def predict(run: Path, data: str, /, *, proba: bool = False, out: Path | None = 
     out
         File to write, by its ending .csv, .parquet or .npz; standard: CSV on standard output.
     """
+    settle_waiting()
     from trainwell.cli.prediction import predict_table
 
     predict_table(run, data, proba=proba, out=out)
@@ -81,6 +85,7 @@ def resume(run: Path, /) -> None:
     run
         Run directory.
     """
+    settle_waiting()
     from trainwell.cli.training import go_on
 
     go_on(run)
@@ -147,6 +152,7 @@ def lab(
     as_json
         Print one JSON object on standard output, and nothing else there.
     """
+    settle_waiting()
     from trainwell.cli.lab import run_lab
 
     run_lab(name, out, as_json=as_json)

@@ -18,9 +18,6 @@ DEBUG = "TRAINWELL_DEBUG"  # environment variable: 1 shows the traceback of a fa
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; `arguments` are those of the process unless given."""
-    # Before torch is loaded: threads that spin while they wait make small steps up to 300 times slower as soon as
-    # anything else runs on the machine (docs/log.md).
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app(
             sys.argv[1:] if arguments is None else arguments,

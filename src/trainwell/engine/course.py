@@ -129,7 +129,7 @@ class Course:
         self.probe = torch.arange(rows.numel(), device=self.population.device).reshape(rows.shape)
         self.best = Best.of(self.population)
         self.outcomes: list[Outcome] = [Outcome("running", 0, 0) for _ in plans]
-        self._active: tuple[Tensor, list[Outcome], Tensor] | None = None
+        self._active: tuple[Tensor, list[Outcome], Tensor, bool] | None = None
         self.changes = 0
 
     @property
@@ -140,7 +140,7 @@ class Course:
     @property
     def running(self) -> bool:
         """Whether any member still trains."""
-        return bool(self.active.any()) and self.population.step < self.total_steps
+        return self._known_active()[1] and self.population.step < self.total_steps
 
     def end(self, members: Sequence[int], kind: OutcomeKind) -> None:
         """Members leave the matrix; what they reached stays in `best`."""
@@ -163,12 +163,16 @@ class Course:
     @property
     def active(self) -> Tensor:
         """(K,) which rows still train; False for diverged ones."""
+        return self._known_active()[0]
+
+    def _known_active(self) -> tuple[Tensor, bool]:
+        """Which rows still train, and whether any does; looked up anew only after one has ended."""
         known = self._active
         if known is None or known[0] is not self.population.members or known[1] != self.outcomes:
             kinds = [self.outcomes[member].kind == "running" for member in self.population.members.tolist()]
             rows = torch.tensor(kinds, dtype=torch.bool, device=self.population.device)
-            self._active = known = self.population.members, list(self.outcomes), rows
-        return known[2]
+            self._active = known = self.population.members, list(self.outcomes), rows, any(kinds)
+        return known[2], known[3]
 
     def tensors(self) -> dict[str, Tensor]:
         """All that a checkpoint needs beside the arguments of the constructor and the outcomes."""

@@ -115,8 +115,7 @@ class Passes:
                 with torch.no_grad():
                     objective(self._structure, self._loss, own(), weights, aside, tap=tap)
             losses, slopes = self._compiled(kernel, own, given, weights, running)
-        for view, slope in zip(into.values(), slopes, strict=True):
-            view.copy_(slope)
+        torch._foreach_copy_(list(into.values()), list(slopes))  # pyright: ignore[reportPrivateImportUsage]
         return losses
 
     def _compiled(
