@@ -12,21 +12,22 @@ import torch
 from torch import Tensor
 
 from trainwell.base import InputError, Seeds, did_you_mean
+from trainwell.base.layout import Columns
 from trainwell.data.batches import Samples
 from trainwell.data.parts import Part
+from trainwell.engine.ahead import AHEAD, Ahead
 from trainwell.engine.columns import columns_of, one_structure, signal_hypers
 from trainwell.engine.first_weights import fill_first
 from trainwell.engine.noise import NoiseStreams
 from trainwell.engine.objective import Given, objective
 from trainwell.engine.passes import Passes, leaves
 from trainwell.engine.updates import updater
-from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, Clock, factors, reduce_on_plateau
+from trainwell.ingredients import LOSSES, OPTIMIZERS, REGULARISERS, reduce_on_plateau
 from trainwell.networks import Noise, Tap
 from trainwell.networks.members import always_noisy, as_module, samples_first
 from trainwell.networks.structure import Structure
 from trainwell.plan import Plan
 
-AHEAD = 64  # steps whose schedule is worked out at once: one at a time costs as much as a small network's update
 AVERAGE, AVERAGE_STATISTICS = "average", "average.statistics"
 
 
@@ -109,7 +110,8 @@ class Population:
         self.weights = leaves(self.layout.views(self.theta))
         self.passes.bind(self.theta, self.gradient, self.statistics)
         self.running = self.statistics_layout.views(self.statistics)
-        self._factors: tuple[tuple[int, int, int], Tensor] | None = None
+        self._ahead: tuple[tuple[int, int, int], Ahead] | None = None
+        self._next_rates: Tensor | None = None
         b = self.blueprint
         kind = {"always": always_noisy(b), "samples_first": samples_first(b)}
         self._noise = NoiseStreams(self.seeds, self.columns, self.device, part=self.part, **kind)
@@ -166,13 +168,19 @@ class Population:
         θ, g, h = self.theta, self.gradient, self.columns
         for name in self._stages["gradient"]:
             REGULARISERS[name].apply(θ, g, h[name], self.layout)
-        t = torch.tensor(float(self.step), dtype=θ.dtype, device=θ.device)
-        step_columns = self.optimizer.columns({**h, "learning_rate": rate}, self.state, t)
+        step_columns = self._step_columns(rate)
         self._update(θ, g, self.state, step_columns, self.layout)
         for name in self._stages["weights"]:
             REGULARISERS[name].apply(θ, h[name], self.layout)
         if AVERAGE in self.state:
             self._average(total)
+
+    def _step_columns(self, rate: Tensor) -> Columns:
+        """What the optimizer needs of this step; looked up where the rates are those that `rates` gave for it."""
+        if rate is self._next_rates and self._ahead is not None and not self.optimizer.scalars:
+            return self._ahead[1].columns(self.optimizer, self.columns, self.step - 1)
+        t = torch.tensor(float(self.step), dtype=self.theta.dtype, device=self.device)
+        return self.optimizer.columns({**self.columns, "learning_rate": rate}, self.state, t)
 
     def _average(self, total: int) -> None:
         weight = torch.ones_like(self.columns["learning_rate"])
@@ -196,18 +204,19 @@ class Population:
 
     def rates(self, total: int, steps_per_epoch: int = 1) -> Tensor:
         """The scheduled learning rates (K, 1) of the next update in a run of `total` updates."""
-        length, first = max(total, self.step + 1), self.step - self.step % AHEAD
-        if self._factors is None or self._factors[0] != (first, length, steps_per_epoch):
-            clock = Clock(torch.arange(first, first + AHEAD), length, steps_per_epoch)
+        length = max(total, self.step + 1)
+        key = self.step // AHEAD, length, steps_per_epoch
+        if self._ahead is None or self._ahead[0] != key:
             names = [plan.schedule.name for plan in self.plans]
-            ahead = factors(names, clock, self.columns, self.columns["warmup"])
-            self._factors = (first, length, steps_per_epoch), ahead
-        return self.columns["learning_rate"] * self._factors[1][:, self.step - first, None]
+            self._ahead = key, Ahead.of(names, self.columns, self.step, length, steps_per_epoch)
+        ahead = self._ahead[1]
+        self._next_rates = ahead.rates[self.step - ahead.first]
+        return self._next_rates
 
     def note_validation(self, loss: Tensor) -> None:
         """Tell schedules that look at the validation loss (K,) how it stands."""
         if "reduced" in self.columns:
-            self._factors = None
+            self._ahead = None
             self.columns |= reduce_on_plateau(loss.unsqueeze(1), self.columns, self.columns)
 
     def keep(self, rows: Tensor) -> None:
