@@ -18,7 +18,7 @@ from safetensors.torch import save_file
 import trainwell.engine.checkpoint
 from trainwell.base import RunError
 from trainwell.base.files import previous
-from trainwell.engine import Copy, Course, Edit, Stop, load_checkpoint, save_checkpoint, train
+from trainwell.engine import Copy, Course, Edit, Mix, Stop, load_checkpoint, save_checkpoint, train
 from trainwell.engine.checkpoint import SHARE, Saver
 from trainwell.testing.members import Case
 
@@ -75,6 +75,7 @@ CHANGES = {
     "stop": Stop([2], "culled"),
     "edit": Edit([0, 3], "learning_rate", 0.5),
     "copy": Copy(source=1, target=4),
+    "mix": Mix(3, {0: 0.25, 3: 0.75}),
 }
 
 

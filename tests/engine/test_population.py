@@ -11,7 +11,7 @@ from torch import Tensor
 from trainwell import ingredients as registered
 from trainwell.base import InputError, Seeds, stream_seed
 from trainwell.data.batches import Samples
-from trainwell.engine import Population
+from trainwell.engine import Mix, Population
 from trainwell.ingredients import ACTIVATIONS, INITIALISERS, InitialiserSettings
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
@@ -276,6 +276,25 @@ def test_a_copied_row_brings_weights_statistics_and_state_but_keeps_its_own_hype
     for matrix in (p.theta, p.statistics, *p.state.values()):
         assert matrix[0].equal(matrix[2]) and not matrix[0].equal(matrix[1])
     assert p.columns["learning_rate"].equal(rates)
+
+
+def test_a_mixed_row_is_the_weighted_mean_of_others_and_reads_no_row_beside_them() -> None:
+    course = Case("mixed", {"network.norm": "batch"}).course(range(4))
+    p = course.population
+    p.backward(course.feed.batch(0))
+    p.update(p.rates(54))
+    p.theta[3] = float("nan")
+    expected = [0.3 * matrix[0] + 0.7 * matrix[2] for matrix in (p.theta, p.statistics, *p.state.values())]
+    p.mix_row({0: 0.3, 2: 0.7}, 1)
+    for matrix, mean in zip((p.theta, p.statistics, *p.state.values()), expected, strict=True):
+        torch.testing.assert_close(matrix[1], mean, rtol=1e-12, atol=1e-15)
+    p.mix_row({1: 1.0}, 3)
+    assert p.theta[3].equal(p.theta[1]), "a diverged row can be mended"
+
+
+def test_shares_that_do_not_add_up_are_refused() -> None:
+    with pytest.raises(InputError, match=r"^The shares of a mix must add up to 1, but add up to 1\.5; divide each"):
+        Mix(0, {1: 1.0, 2: 0.5})
 
 
 @pytest.mark.parametrize(("column", "value"), [("dropout", 0.5), ("clip_norm", 1e-3), ("learning_rate", 0.3)])

@@ -21,6 +21,7 @@ from trainwell.engine.moment import (
     Edit as Edit,
     Evaluation as Evaluation,
     LayerView as LayerView,
+    Mix as Mix,
     Moment as Moment,
     Stop as Stop,
     WantsLayers as WantsLayers,

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from trainwell.engine.course import Course
-from trainwell.engine.moment import Change, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
+from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
 
 
 def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:
@@ -124,5 +124,7 @@ def _apply(course: Course, change: Change) -> None:
     elif isinstance(change, Edit):
         rows = as_mask(population.members, change.members).nonzero().flatten()
         population.edit(rows, change.column, change.value)
-    elif change.source in here and change.target in here:
-        population.copy_row(here.index(change.source), here.index(change.target))
+    else:
+        shares = {change.source: 1.0} if isinstance(change, Copy) else change.shares
+        if change.target in here and all(member in here for member in shares):
+            population.mix_row({here.index(m): share for m, share in shares.items()}, here.index(change.target))

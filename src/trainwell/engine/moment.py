@@ -1,11 +1,12 @@
 """What the training loop shows at each step, and what an onlooker may ask of it. Members first in every tensor."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from trainwell.base import InputError
 from trainwell.base.outcomes import OutcomeKind
 
 
@@ -97,7 +98,24 @@ class Copy:
     target: int
 
 
-Change = Stop | Edit | Copy
+@dataclass(frozen=True)
+class Mix:
+    """Overwrite one member's row by the weighted mean of some rows: averages, crossovers of a population.
+
+    Attributes:
+        target: whose row. shares: of each member's row, by identity; they add up to 1.
+    """
+
+    target: int
+    shares: Mapping[int, float]
+
+    def __post_init__(self) -> None:
+        total = sum(self.shares.values())
+        if abs(total - 1) > 1e-6:
+            raise InputError(f"The shares of a mix must add up to 1, but add up to {total:g}; divide each by that.")
+
+
+Change = Stop | Edit | Copy | Mix
 WantsLayers = Callable[[int], bool]
 
 

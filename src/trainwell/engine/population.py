@@ -4,7 +4,7 @@ Layer weights are views into θ, their gradients views into G of the same shape;
 shape; hyperparameters are columns (K, 1). A row's values never enter another row's.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -232,8 +232,17 @@ class Population:
 
     def copy_row(self, source: int, target: int) -> None:
         """Overwrite one row's weights, statistics and optimizer state by another's; columns stay."""
+        self.mix_row({source: 1.0}, target)
+
+    def mix_row(self, shares: Mapping[int, float], target: int) -> None:
+        """Overwrite one row's weights, statistics and optimizer state by the weighted mean of rows; columns stay.
+
+        Rows without a share are not read: a diverged one harms nobody.
+        """
+        rows = torch.tensor(list(shares), device=self.device)
         for matrix in (self.theta, self.statistics, *self.state.values()):
-            matrix[target] = matrix[source]
+            weights = torch.tensor(list(shares.values()), dtype=matrix.dtype, device=self.device)
+            matrix[target] = (weights.unsqueeze(1) * matrix[rows]).sum(dim=0)
 
     def edit(self, rows: Tensor, column: str, value: float) -> None:
         """Set a hyperparameter of these rows.
