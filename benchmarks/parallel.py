@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from trainwell.networks import Blueprint
 from trainwell.plan import Plan
 
 ROOT = Path(__file__).parents[1]
+_ports = iter(range(10_000 + os.getpid() * 17 % 20_000, 32_000))  # each program begins elsewhere
 WORLD, MEMBERS, WARM = 2, 64, 10
 SIZES = {"20-64-64-3": (20, 64, 3, 64), "64-128-128-10": (64, 128, 10, 256)}  # inputs, width, classes, batch
 FULL, QUICK = 200, 40  # steps
@@ -74,8 +75,22 @@ def measure(shape: str, steps: int) -> dict[str, Any]:
     return row
 
 
-def process(shape: str, steps: int, rank: int, world: int, port: int) -> "subprocess.Popen[str]":
-    """`measure` as process `rank` of `world`."""
+def free_port() -> int:
+    """A port below those that the system gives to whoever opens a connection, so that it is free in a second too."""
+    for port in _ports:
+        with socket.socket() as opened:
+            try:
+                opened.bind(("localhost", port))
+            except OSError:
+                continue
+            return port
+    raise OSError("no port is free")
+
+
+def start(
+    arguments: Sequence[str], rank: int, world: int, port: int, folder: Path, **pipes: Any
+) -> "subprocess.Popen[str]":
+    """Python with these arguments, in this folder, as process `rank` of `world`, as torchrun would start it."""
     own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": world, "LOCAL_WORLD_SIZE": world, "MASTER_PORT": port}
     environment = {
         "OMP_WAIT_POLICY": "PASSIVE",
@@ -84,8 +99,8 @@ def process(shape: str, steps: int, rank: int, world: int, port: int) -> "subpro
         "MASTER_ADDR": "localhost",
         **{name: str(value) for name, value in own.items()},
     }
-    command = [sys.executable, "-m", "benchmarks.parallel", "--one", shape, str(steps)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=environment)
+    command = [sys.executable, *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder, env=environment, **pipes)
 
 
 def together(shape: str, steps: int, world: int) -> dict[str, Any]:
@@ -94,10 +109,8 @@ def together(shape: str, steps: int, world: int) -> dict[str, Any]:
     Raises:
         RuntimeError: one of them failed.
     """
-    with socket.socket() as opened:
-        opened.bind(("localhost", 0))
-        port = opened.getsockname()[1]
-    started = [process(shape, steps, rank, world, port) for rank in range(world)]
+    port, arguments = free_port(), ["-m", "benchmarks.parallel", "--one", shape, str(steps)]
+    started = [start(arguments, rank, world, port, ROOT) for rank in range(world)]
     said = [each.communicate()[0] for each in started]
     if any(each.returncode for each in started):
         raise RuntimeError("a process of the benchmark failed; its error stands above")

@@ -14,7 +14,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.processes import Pair, free_port
+from benchmarks.parallel import free_port
+from tests.processes import Pair
 from tests.recipe.tables import moons
 from trainwell.base import InputError
 from trainwell.cli.main import main

@@ -237,11 +237,11 @@ def files(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def run_saving(given: Course, saver: Saver, until: int | None = None) -> None:
+def run_saving(given: Course, saver: Saver, save: Callable[[], Any] | None = None, until: int | None = None) -> None:
     for moment in train(given, until=until):
         if moment.step == 10:
             moment.send(Stop([1, 4], "culled"))
-        saver.offer()
+        (save or saver.offer)()
     saver.close()
 
 
@@ -252,8 +252,8 @@ def eager(given: Course, folder: Path, **more: Any) -> Saver:
 def test_a_training_ends_the_same_however_often_it_is_saved(tmp_path: Path) -> None:
     whole, saved_often = finish(hard()), hard()
     saver = eager(saved_often, tmp_path)
-    run_saving(saved_often, saver)
-    assert saver.saves > 10 and same_end(whole, saved_often)
+    run_saving(saved_often, saver, saver.save)
+    assert saver.saves == saved_often.population.step and same_end(whole, saved_often)
     assert files(tmp_path) == ["final.previous.safetensors", "final.safetensors"]  # two, and nothing half written
 
 
@@ -261,7 +261,7 @@ def test_a_training_goes_on_from_what_was_saved_beside_its_steps(tmp_path: Path)
     whole, part, resumed = finish(hard()), hard(), hard()
     run_saving(part, eager(part, tmp_path), until=30)
     saver = eager(resumed, tmp_path)
-    assert saver.load() and 20 < resumed.population.step <= 30
+    assert saver.load() and 0 < resumed.population.step <= 30
     run_saving(resumed, saver)
     assert same_end(whole, resumed)
 

@@ -20,7 +20,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from tests.processes import ROOT, Pair, free_port
+from benchmarks.parallel import ROOT, free_port
+from tests.processes import Pair
 from trainwell.base import InputError, ProcessError, RunError, Seeds
 from trainwell.data.batches import Feed
 from trainwell.data.parts import Part, PartFeed

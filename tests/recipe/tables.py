@@ -3,6 +3,18 @@
 import numpy as np
 import polars as pl
 
+STAGES = [
+    "data",
+    "baselines",
+    "initial-loss",
+    "gradient-check",
+    "overfit-batch",
+    "rate-range",
+    "search",
+    "final",
+    "test",
+]
+
 
 def moons(rows: int = 400, seed: int = 0) -> pl.DataFrame:
     """Two interleaved half circles, a category that helps a little, missing values, and text labels."""

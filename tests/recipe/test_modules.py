@@ -30,6 +30,7 @@ from tests.recipe.own_modules import (
     sequences,
     tokens,
 )
+from tests.recipe.tables import STAGES
 from trainwell import Plan, Run
 from trainwell.base import DataError, InputError, PlanError, RunError
 from trainwell.cli.main import main
@@ -63,19 +64,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 @pytest.mark.covers("B1", "B2", "B3", "B4", "B5", "B9", "B10")
 def test_a_network_of_convolutions_goes_through_every_stage(run: Run) -> None:
-    names = [
-        "data",
-        "baselines",
-        "initial-loss",
-        "gradient-check",
-        "overfit-batch",
-        "rate-range",
-        "search",
-        "final",
-        "test",
-    ]
     stages = run.result["stages"]
-    assert [stage["name"] for stage in stages] == names
+    assert [stage["name"] for stage in stages] == STAGES
     assert all(stage["passed"] is not False for stage in stages) and stages[3]["passed"]
     assert run.result["kind"] == "module" and run.result["task"] == "multiclass"
     assert run.result["test"]["accuracy"] > 0.9 and run.result["members"] == 2

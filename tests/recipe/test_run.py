@@ -14,7 +14,7 @@ import torch
 from polars.testing import assert_frame_equal
 
 from benchmarks.resume import SERVER
-from tests.recipe.tables import moons, waves
+from tests.recipe.tables import STAGES, moons, waves
 from trainwell.base import RunError
 from trainwell.data import Preparation, read_table
 from trainwell.engine import Ensemble
@@ -22,17 +22,6 @@ from trainwell.plan import Plan
 from trainwell.recipe import Progress, Request, Run, intake, load_run, resume_run, run_recipe
 from trainwell.recipe.stages import final, searching
 
-STAGES = [
-    "data",
-    "baselines",
-    "initial-loss",
-    "gradient-check",
-    "overfit-batch",
-    "rate-range",
-    "search",
-    "final",
-    "test",
-]
 SMALL = {
     "search.trials": "6",
     "training.epochs": "40",

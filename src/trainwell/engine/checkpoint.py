@@ -224,11 +224,11 @@ def _metadata(course: Course, notes: Mapping[str, Any]) -> Metadata:
 
 
 def _write(tensors: Tensors, metadata: Metadata, path: Path, *, keep: bool = False) -> None:
-    metadata = {**metadata, "checksum": _checksum(tensors)}
+    metadata = {**metadata, "checksum": checksum(tensors)}
     replace_file(path, lambda unfinished: save_file(tensors, unfinished, metadata), keep=keep)
 
 
-def _checksum(tensors: Tensors) -> str:
+def checksum(tensors: Tensors) -> str:
     """CRC-32 over all bytes, by name; no torch kernels, which would start threads of their own beside the steps'."""
     total = 0
     for name in sorted(tensors):
@@ -242,7 +242,7 @@ def _read(path: Path) -> tuple[Tensors, Metadata]:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}
             metadata = file.metadata()
-        if metadata["checksum"] != _checksum(tensors):
+        if metadata["checksum"] != checksum(tensors):
             raise ValueError("the checksum differs")
     except UNREADABLE as error:
         raise _sick(path) from error

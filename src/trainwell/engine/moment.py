@@ -42,7 +42,7 @@ class Evaluation:
 
 
 def _nobody_listens(change: "Change") -> None:
-    raise NotImplementedError(f"{change} was sent to a loop that takes no changes")
+    raise InputError(f"{change} was sent to a moment of no training; send it to one that `train` yields.")
 
 
 @dataclass

@@ -45,6 +45,7 @@ def complete_for_module(plan: Plan, facts: Facts, rows: int, *, loss: Choice, gi
             raise PlanError(f"Plan: {path} = {plan.get(path)} has no use: {whose} are your module's own; leave it out.")
     choices = {
         "data.folds": (0, "folds multiply what a module's steps cost"),
+        "training.precision": ("float32", "products of your module are as it makes them"),
         **_training(plan, rows),
         "task": (facts.task, facts.why_task),
         "loss.name": loss,

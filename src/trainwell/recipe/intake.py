@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import torch
 
 from trainwell.base import DataError, InputError
 from trainwell.data import Facts, Split, Table, profile, read_table, split_rows, target_array
@@ -19,7 +20,8 @@ from trainwell.data.target import check_targets, label_keys, with_target
 from trainwell.plan import Plan
 from trainwell.recipe.cut import Cut
 from trainwell.recipe.request import Request
-from trainwell.recipe.streamed_rows import MARK
+from trainwell.recipe.streamed_rows import MARK, StreamedRows
+from trainwell.recipe.table_rows import HeldRows, Rows
 
 STANDARD_BUDGET = 120.0
 CELLS_A_SECOND = (
@@ -31,61 +33,41 @@ MOST_PLACES = 4_096  # single rows of a text that are looked for at once
 
 
 @dataclass(frozen=True)
-class Streaming:
-    """How the rows of a file that does not fit into memory are found in it: how it is cut, and their parts."""
-
-    cut: Cut
-    blocks: BlockSplit
-
-
-@dataclass(frozen=True)
 class Intake:
-    """Rows in memory, what is known of them, and their split; where they are a sample, the way to all rows.
+    """What is known of the rows, and where they are.
 
-    `given` are the rows as they came, out of `whole` rows.
+    Attributes:
+        table, facts, split: of the rows in memory, which may be a sample. rows: all.
+        develop, train: rows to train and validate on, and to train on; where they are streamed, about.
     """
 
-    given: Table
-    whole: int
     table: Table
     facts: Facts
     split: Split
-    streaming: Streaming | None = None
-
-    @property
-    def develop(self) -> int:
-        """Rows to train and validate on; where they are streamed, about."""
-        if self.streaming is None:
-            return len(self.split.train) + len(self.split.validation)
-        return round(self.facts.rows * (1 - self.streaming.blocks.test_size))
-
-    @property
-    def train(self) -> int:
-        """Rows to train on; where they are streamed, about."""
-        if self.streaming is None:
-            return len(self.split.train)
-        return round(self.develop * (1 - self.streaming.blocks.validation_size))
+    rows: Rows
+    develop: int
+    train: int
 
 
-def take_in(request: Request, plan: Plan) -> Intake:
+def take_in(request: Request, plan: Plan, device: torch.device) -> Intake:
     """Read what fits into the budget and into memory, and find out what it is.
 
     Raises:
         InputError: nothing can be learned from it as it is.
     """
     if request.cut is not None:
-        return _taken_up(request, plan, request.cut)
-    scan, allowed = open_scan(request.data), room() if request.allowed is None else request.allowed
+        return _taken_up(request, plan, request.cut, device)
+    scan, allowed = open_scan(request.data), _allowed(request)
     if scan is not None:
-        share = min(1.0, affordable_rows(scan.columns, request) / scan.rows)
+        share = min(1.0, _affordable_rows(scan.columns, request) / scan.rows)
         rows = scan.rows * share
         if rows * scan.row_bytes * NEED > allowed:
-            return _streamed(request, plan, scan, share, allowed)
+            return _streamed(request, plan, scan, share, device)
         if share < 1.0:
             raw, _ = read_blocks(scan, Blocks(max(1, int(rows // SPREAD)), share, 0.5), int(rows))
-            return _in_memory(request, plan, scan.table(raw, 0), scan.rows)
+            return _in_memory(request, plan, scan.table(raw, 0), scan.rows, device)
     whole = as_table(request.data)
-    return _in_memory(request, plan, _affordable(whole, request), request.rows or whole.rows)
+    return _in_memory(request, plan, _affordable(whole, request), request.rows or whole.rows, device)
 
 
 def as_table(source: Any) -> Table:
@@ -93,31 +75,36 @@ def as_table(source: Any) -> Table:
     return source if isinstance(source, Table) else read_table(source)
 
 
-def bounded_table(source: Any, allowed: int | None) -> Table:
-    """A table to judge by; of a file that does not fit into memory evenly spaced blocks. `allowed` as of `Request`."""
-    scan, allowed = open_scan(source), room() if allowed is None else allowed
+def test_table(request: Request) -> Table:
+    """The rows to judge by; of a file that does not fit into memory evenly spaced blocks."""
+    scan, allowed = open_scan(request.test), _allowed(request)
     if scan is None or scan.rows * scan.row_bytes * NEED <= allowed:
-        return as_table(source)
+        return as_table(request.test)
     check_parts(scan, allowed)
     rows = max(1.0, allowed / NEED / scan.row_bytes)
     raw, _ = read_blocks(scan, Blocks(max(1, int(rows // SPREAD)), rows / scan.rows, 0.5), int(rows))
     return scan.table(raw, 0)
 
 
-def affordable_rows(columns: tuple[str, ...], request: Request) -> int:
+def _allowed(request: Request) -> int:
+    """Bytes of memory that the data may take."""
+    return room() if request.allowed is None else request.allowed
+
+
+def _affordable_rows(columns: tuple[str, ...], request: Request) -> int:
     """Rows that can be learnt from within the budget."""
     return max(2, int(CELLS_A_SECOND * (request.budget or STANDARD_BUDGET) / max(1, len(columns))))
 
 
 def _affordable(table: Table, request: Request) -> Table:
     """The table, or as many of its rows, evenly spaced, as can be learnt from within the budget."""
-    most = affordable_rows(table.columns, request)
+    most = _affordable_rows(table.columns, request)
     if table.rows <= most:
         return table
     return Table(table.frame[np.linspace(0, table.rows - 1, most).astype(np.int64)], table.source)
 
 
-def _in_memory(request: Request, plan: Plan, table: Table, whole: int) -> Intake:
+def _in_memory(request: Request, plan: Plan, table: Table, whole: int, device: torch.device) -> Intake:
     """All is known at once; `whole` rows were there."""
     found, facts = _profiled(request, plan, table)
     if table.rows < whole:
@@ -129,14 +116,15 @@ def _in_memory(request: Request, plan: Plan, table: Table, whole: int) -> Intake
         test_size=_test_size(request),
         seed=plan.seed,
     )
-    return Intake(table, whole, found, facts, split)
+    rows = HeldRows(found, facts, split, device, table, whole)
+    return Intake(found, facts, split, rows, len(split.train) + len(split.validation), len(split.train))
 
 
 def _left_out(kept: int, whole: int) -> str:
     return f"{whole - kept:,} of {whole:,} rows were left out: more do not fit into the budget."
 
 
-def task_of(request: Request, plan: Plan) -> str:
+def _task(request: Request, plan: Plan) -> str:
     """The task as the request, or else the plan, names it."""
     return plan.task if request.task == "auto" else request.task
 
@@ -145,9 +133,10 @@ def _test_size(request: Request) -> float:
     return request.test_size if request.test is None else 0.0
 
 
-def _streamed(request: Request, plan: Plan, scan: Scan, share: float, allowed: int) -> Intake:
+def _streamed(request: Request, plan: Plan, scan: Scan, share: float, device: torch.device) -> Intake:
     """A sample of the file, after all of it has been looked at for what the sample lacks."""
-    refuse_folds(plan)
+    allowed = _allowed(request)
+    _refuse_folds(plan)
     check_parts(scan, allowed)
     check_targets(Table(pl.DataFrame(schema=dict.fromkeys(scan.columns, pl.Int64)), scan.source), request.targets)
     path = Path(request.data).expanduser()
@@ -167,7 +156,7 @@ def _streamed(request: Request, plan: Plan, scan: Scan, share: float, allowed: i
         notes=tuple(_notes(scan, share, allowed, whole.rows + whole.dropped, table.rows)),
     )
     parts = _parts(request, plan, facts, cut)
-    return _with_sample(table, cut, facts, parts, parts.parts(target_array(table, facts), places))
+    return _with_sample(table, cut, facts, parts, parts.parts(target_array(table, facts), places), device)
 
 
 def _sample(request: Request, plan: Plan, scan: Scan, cut: Cut) -> tuple[Table, np.ndarray, Survey]:
@@ -186,24 +175,29 @@ def _sample(request: Request, plan: Plan, scan: Scan, cut: Cut) -> tuple[Table, 
 
 
 def _profiled(request: Request, plan: Plan, table: Table) -> tuple[Table, Facts]:
-    return profile(table, request.targets, task=task_of(request, plan), kinds=plan.data.columns)
+    return profile(table, request.targets, task=_task(request, plan), kinds=plan.data.columns)
 
 
 def _parts(request: Request, plan: Plan, facts: Facts, cut: Cut) -> BlockSplit:
     return BlockSplit(cut.block, facts.task, plan.data.validation_size, _test_size(request), plan.seed, cut.train)
 
 
-def _taken_up(request: Request, plan: Plan, cut: Cut) -> Intake:
+def _taken_up(request: Request, plan: Plan, cut: Cut, device: torch.device) -> Intake:
     """The sample of a run that is resumed; the file is needed only where its arrays are damaged."""
     kept = as_table(request.data)
     table, facts = _profiled(request, plan, Table(kept.frame.drop(MARK), kept.source))
-    return _with_sample(table, cut, facts, _parts(request, plan, facts, cut), kept.frame[MARK].to_numpy())
+    parts = _parts(request, plan, facts, cut)
+    return _with_sample(table, cut, facts, parts, kept.frame[MARK].to_numpy(), device)
 
 
-def _with_sample(table: Table, cut: Cut, facts: Facts, parts: BlockSplit, codes: np.ndarray) -> Intake:
+def _with_sample(
+    table: Table, cut: Cut, facts: Facts, parts: BlockSplit, codes: np.ndarray, device: torch.device
+) -> Intake:
     facts = cut.facts(facts)
     split = Split(*(np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, TEST)))
-    return Intake(table, facts.rows, table, facts, split, Streaming(cut, parts))
+    develop = facts.rows * (1 - parts.test_size)
+    rows = StreamedRows(table, facts, split, device, cut, parts)
+    return Intake(table, facts, split, rows, round(develop), round(develop * (1 - parts.validation_size)))
 
 
 def _class_counts(facts: Facts, labels: Mapping[str, Mapping[str, int]]) -> tuple[int, ...]:
@@ -216,7 +210,7 @@ def _class_counts(facts: Facts, labels: Mapping[str, Mapping[str, int]]) -> tupl
     return tuple(labels[facts.targets[0]].get(key, 0) for key in keys)
 
 
-def refuse_folds(plan: Plan) -> None:
+def _refuse_folds(plan: Plan) -> None:
     """Raise an InputError if the user asks for cross-validation."""
     if plan.data.folds and plan.chosen_by_user("data.folds"):
         raise InputError(

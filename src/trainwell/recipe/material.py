@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
-from zlib import crc32
 
 import numpy as np
 import torch
@@ -146,14 +145,6 @@ def as_samples(encoded: Encoded, task: str, device: torch.device | str = "cpu") 
         y = torch.from_numpy(as_targets(encoded.y, task))
     x, categories = torch.from_numpy(encoded.x), torch.from_numpy(encoded.categories)
     return Samples(x.to(device), categories.to(device), None if y is None else y.to(device))
-
-
-def checksum(*contents: bytes) -> str:
-    """Of all of these, one after the other."""
-    total = 0
-    for part in contents:
-        total = crc32(part, total)
-    return f"{total:08x}"
 
 
 def as_targets(y: np.ndarray, task: str) -> np.ndarray:

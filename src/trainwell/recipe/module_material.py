@@ -16,10 +16,11 @@ from trainwell.data.module_inputs import ModuleInputs, as_rows, as_target_tensor
 from trainwell.data.pairs import Pairs
 from trainwell.diagnosis import Finding, Remedy
 from trainwell.engine import ModuleEnsemble, Networks
+from trainwell.engine.checkpoint import checksum
 from trainwell.ingredients import ACTIVATIONS, LOSSES, check_pairing
 from trainwell.networks import ModuleBlueprint, first_inputs, output_function
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, Plain, as_probabilities, checksum, feed_of
+from trainwell.recipe.material import Kind, Plain, as_probabilities, feed_of
 from trainwell.recipe.table_material import scale_of
 from trainwell.search import Space, module_space
 
@@ -68,14 +69,11 @@ class ModuleMaterial:
         return self.split
 
     def checksum(self) -> str:
-        """Of the rows, and of the module's parts."""
-        parts = [(slot.name, slot.shape) for slot in self.blueprint.layout.slots]
-        rows = [
-            pairs.x.contiguous().view(-1).numpy().tobytes() + pairs.y.tobytes()
-            for pairs in (self.pairs, self.test)
-            if pairs
-        ]
-        return f"{len(self.pairs.x):,} rows, checksum {checksum(str(parts).encode(), *rows)}"
+        """Of the rows; of the module, a course compares the parameters."""
+        rows = {"x": self.pairs.x, "y": torch.from_numpy(self.target)}
+        if self.test is not None and self.test_target is not None:
+            rows |= {"test.x": self.test.x, "test.y": torch.from_numpy(self.test_target)}
+        return f"{len(self.pairs.x):,} rows, checksum {checksum(rows)}"
 
     def settle(self, folder: Path) -> None:
         """Nothing: the rows are in memory."""

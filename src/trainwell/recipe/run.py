@@ -150,14 +150,8 @@ def _settle_precision(ws: Workshop) -> None:
     """Choose between float32 and bfloat16 where the user did not; a resumed run stays with it, wherever it goes on."""
     if ws.plan.training.precision != "auto":
         return
-    chosen, why = ws.journal.remember(
-        "precision",
-        lambda: (
-            precision_for(ws.material.structure(ws.plan), ws.device)
-            if ws.material.kind == "dense"
-            else ("float32", "products of your own module are as it makes them")
-        ),
-    )
+    structure = ws.material.structure(ws.plan)
+    chosen, why = ws.journal.remember("precision", lambda: precision_for(structure, ws.device))
     ws.plan = ws.plan.edited({"training.precision": chosen}, by="data", why=why)
 
 

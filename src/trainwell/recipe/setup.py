@@ -7,25 +7,18 @@ import numpy as np
 import torch
 
 from trainwell.base import BudgetError, DataError, InputError, PlanError, Seeds, did_you_mean
-from trainwell.data import (
-    Facts,
-    Table,
-    drop_missing_targets,
-    target_array,
-)
+from trainwell.data import Facts, Table, drop_missing_targets, target_array
 from trainwell.data.room import told
 from trainwell.engine import Population
 from trainwell.engine.size import batch_that_fits, check_fits, free_bytes
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan, apply_settings, complete
 from trainwell.recipe.clock import Clock
-from trainwell.recipe.intake import Intake, bounded_table, take_in
+from trainwell.recipe.intake import take_in, test_table
 from trainwell.recipe.journal import Journal
 from trainwell.recipe.material import Material
 from trainwell.recipe.request import Request, Show
-from trainwell.recipe.streamed_rows import StreamedRows
 from trainwell.recipe.table_material import TableMaterial, mismatches
-from trainwell.recipe.table_rows import HeldRows
 from trainwell.recipe.workshop import Workshop
 
 
@@ -53,29 +46,20 @@ def table_setting(request: Request) -> Setting:
     check_request(request)
     plan = requested_plan(request)
     fixed = tuple(path for path, origin in plan.origins.items() if origin.by != "default")
-    taken = take_in(request, plan)
-    if taken.streaming is not None:
+    device = choose_device(request.device)
+    taken = take_in(request, plan, device)
+    if taken.rows.one_order:
         plan, fixed = _for_streaming(plan), (*fixed, "data.encoding")  # rows are encoded once
     facts = taken.facts
-    test = None if request.test is None else _test_table(bounded_table(request.test, request.allowed), facts)
+    test = None if request.test is None else _checked_test(test_table(request), facts)
     numbers = sum(column.kind == "number" for column in facts.used)
     plan = complete(plan, facts, taken.develop, numbers)
     _check_plan(plan, facts, taken.develop, taken.train)
-    device = choose_device(request.device)
-    material = _material(taken, test, device)
+    material = TableMaterial(taken.table, test, facts, taken.split, taken.rows)
     if test is not None:
         material.preparation(plan).encode(test, with_target=True)  # refuses what does not fit the training table
     plan = _fitted_to_memory(plan, material.structure(plan), fixed, device)
     return Setting(material, plan, fixed, device)
-
-
-def _material(taken: Intake, test: Table | None, device: torch.device) -> TableMaterial:
-    common, from_file = (taken.table, taken.facts, taken.split, device), taken.streaming
-    if from_file is None:
-        rows = HeldRows(*common, taken.given, taken.whole)
-    else:
-        rows = StreamedRows(*common, from_file.cut, from_file.blocks)
-    return TableMaterial(taken.table, test, taken.facts, taken.split, rows)
 
 
 def _for_streaming(plan: Plan) -> Plan:
@@ -136,7 +120,7 @@ def choose_device(name: str) -> torch.device:
     return device
 
 
-def _test_table(table: Table, facts: Facts) -> Table:
+def _checked_test(table: Table, facts: Facts) -> Table:
     """The test table without rows that lack a target.
 
     Raises:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,11 @@ from trainwell.data import (
 from trainwell.data.batches import BatchSource, Samples
 from trainwell.diagnosis import Finding, Remedy
 from trainwell.engine import Ensemble, Networks
+from trainwell.engine.checkpoint import checksum
 from trainwell.ingredients import Mismatch, check_pairing, gain_for
 from trainwell.networks import Blueprint
 from trainwell.plan import Plan
-from trainwell.recipe.material import Kind, Plain, as_probabilities, as_samples, checksum
+from trainwell.recipe.material import Kind, Plain, as_probabilities, as_samples
 from trainwell.recipe.table_rows import EncodedRows, Rows
 from trainwell.search import DENSE_SPACE, Space
 
@@ -59,7 +61,7 @@ class TableMaterial:
         """Those of the rows."""
         return self.encoded(plan).parts
 
-    @property
+    @cached_property
     def apart(self) -> Table | None:
         """Test rows that are not among the samples: the test table, or of streamed rows those of the sample.
 
@@ -88,9 +90,9 @@ class TableMaterial:
 
     def checksum(self) -> str:
         """Of the rows in memory."""
-        tables = [self.table] if self.test is None else [self.table, self.test]
-        sums = checksum(*(table.frame.hash_rows().to_numpy().tobytes() for table in tables))
-        return f"{self.facts.rows:,} rows of {len(self.table.columns)} columns, checksum {sums}"
+        tables = {"rows": self.table} if self.test is None else {"rows": self.table, "test": self.test}
+        hashes = {name: torch.from_numpy(_hashes(table)) for name, table in tables.items()}
+        return f"{self.facts.rows:,} rows of {len(self.table.columns)} columns, checksum {checksum(hashes)}"
 
     def settle(self, folder: Path) -> None:
         """For the rows."""
@@ -211,3 +213,8 @@ def scale_of(x: torch.Tensor) -> dict[str, float]:
 def _flat(preparation: Preparation, table: Table) -> np.ndarray:
     encoded = preparation.encode(table, with_target=False)
     return np.concatenate([encoded.x, encoded.categories.astype(np.float32)], axis=1)
+
+
+def _hashes(table: Table) -> np.ndarray:
+    """A number for each row; as signed ones, which torch has."""
+    return table.frame.hash_rows().to_numpy(writable=True).view(np.int64)

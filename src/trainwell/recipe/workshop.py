@@ -182,12 +182,3 @@ class Workshop:
     def note_best(self, metric: float) -> None:
         """Remember the best validation metric so far, for the live view."""
         self.best = f"{MAIN[self.facts.task].replace('_', ' ')} {metric:.4f}"
-
-
-def networks(count: int) -> str:
-    """So many, in words.
-
-    >>> networks(1), networks(3)
-    ('1 network', '3 networks')
-    """
-    return f"{count} network{'s' * (count != 1)}"

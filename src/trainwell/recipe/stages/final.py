@@ -17,7 +17,7 @@ from trainwell.engine.size import free_bytes, members_that_fit
 from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop, networks
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
 from trainwell.vitals import observe, sampling
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
@@ -111,7 +111,7 @@ def _train(ws: Workshop, course: Course, record: Record) -> None:
             observe(moment, record)
         if moment.evaluation is not None:
             ws.note_best(float(course.best.metric.mean()))
-            text = f"{networks(len(moment.members))} at once, epoch {moment.epoch:.0f} of {course.epochs}"
+            text = f"networks at once: {len(moment.members)}, epoch {moment.epoch:.0f} of {course.epochs}"
             ws.progress(moment.step / course.total_steps, text)
         saver.offer()
         reached = bool(torch.isfinite(course.best.loss).any())

@@ -10,7 +10,7 @@ from trainwell.engine.checkpoint import Saver
 from trainwell.engine.size import free_bytes, members_that_fit
 from trainwell.plan import Plan
 from trainwell.recipe.stages.result import Result
-from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop, networks
+from trainwell.recipe.workshop import SAVE_EVERY, Row, Speed, Workshop
 from trainwell.search import Entry, Rung, Space, draw, halve, has_use, ladder
 from trainwell.search.halving import cost
 
@@ -150,7 +150,7 @@ def _run(ws: Workshop, entries: list[Entry], rungs: Sequence[Rung]) -> None:
         saver.offer()
         if moment.evaluation is not None:
             ws.note_best(max(float(e.course.best.metric[e.members].mean()) for e in entries))
-            text = f"{len(entries)} trials, round {number + 1} of {len(rungs)}, {networks(len(moment.members))} at once"
+            text = f"{len(entries)} trials, round {number + 1} of {len(rungs)}, networks at once: {len(moment.members)}"
             ws.progress(done / work, text)
     if ws.clock.interrupted:
         saver.save()
