@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from trainwell.version import VERSION
 
 if TYPE_CHECKING:
+    from trainwell.adapters import Watch as Watch, watch as watch
+    from trainwell.diagnosis.check import check_module as check
     from trainwell.engine import joined as joined
     from trainwell.estimators import (
         Classifier as Classifier,
@@ -26,17 +28,20 @@ if TYPE_CHECKING:
     from trainwell.recipe import Run as Run
 
 __version__ = VERSION
-__all__ = ["Classifier", "Plan", "Regressor", "Run", "fit", "joined", "load", "resume"]
+__all__ = ["Classifier", "Plan", "Regressor", "Run", "Watch", "check", "fit", "joined", "load", "resume", "watch"]
 
 _HOME = {
     "Classifier": "trainwell.estimators",
     "Plan": "trainwell.plan",
     "Regressor": "trainwell.estimators",
     "Run": "trainwell.recipe",
+    "Watch": "trainwell.adapters",
+    "check": "trainwell.diagnosis",
     "fit": "trainwell.estimators",
     "joined": "trainwell.engine",
     "load": "trainwell.estimators",
     "resume": "trainwell.estimators",
+    "watch": "trainwell.adapters",
 }
 
 

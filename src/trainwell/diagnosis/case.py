@@ -1,6 +1,7 @@
 """What a rule is given: one member's record and what is known beside it; how a noisy curve is read."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from trainwell.base import Outcome
 from trainwell.data import Facts
 from trainwell.engine.record import Record
 from trainwell.plan import Plan
+from trainwell.vitals.program import Program
 
 Curve = tuple[np.ndarray, np.ndarray]  # steps (n,) int64, values (n,) float64
 
@@ -28,8 +30,9 @@ class Case:
     Attributes:
         record: what was measured; it may hold other members too, which are not looked at.
         member: the member's identity in the record.
-        plan: how it was trained; remedies are edits of it.
-        updates_per_epoch: batches in a pass over the training part.
+        plan: how it was trained; remedies are edits of it. None for a loop of the user's.
+        updates_per_epoch: batches in a pass over the training part, 0 when unknown.
+        program: what is known of a loop of the user's, instead of a plan.
         facts: of the table, if there is one.
         chance_loss: loss of the best constant prediction (entropy of the classes, variance of the target), without
             regularisation; None when unknown.
@@ -41,8 +44,9 @@ class Case:
 
     record: Record
     member: int
-    plan: Plan
-    updates_per_epoch: int
+    plan: Plan | None = None
+    updates_per_epoch: int = 0
+    program: Program | None = None
     facts: Facts | None = None
     chance_loss: float | None = None
     outcome: Outcome | None = None
@@ -70,8 +74,27 @@ class Case:
 
     @property
     def planned_updates(self) -> int:
-        """Updates of the whole training, were it not stopped."""
-        return max(self.updates, self.plan.training.epochs * self.updates_per_epoch)
+        """Updates of the whole training, were it not stopped; those seen where no plan says."""
+        epochs = 0 if self.plan is None else self.plan.training.epochs
+        return max(self.updates, epochs * self.updates_per_epoch)
+
+    @property
+    def over(self) -> bool:
+        """Whether the training has ended."""
+        ended = self.program is not None and self.program.over
+        return ended or self.outcome is not None or (self.plan is not None and self.updates >= self.planned_updates)
+
+    def setting(self, path: str, default: Any = None) -> Any:
+        """A value of the plan, or of what is known of the user's program."""
+        if self.plan is not None:
+            return self.plan.get(path)
+        return default if self.program is None else self.program.settings.get(path, default)
+
+    @property
+    def learning_rate(self) -> float:
+        """The largest rate used so far, or the planned one."""
+        _, rates = self.finite("learning_rate")
+        return float(rates.max()) if len(rates) else self.setting("optimizer.learning_rate", float("nan"))
 
     @property
     def scale(self) -> float:

@@ -7,22 +7,70 @@ from dataclasses import replace
 from trainwell.base import Registry
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
+from trainwell.diagnosis.rules_curve import (
+    batch_too_small,
+    loss_spike,
+    missing_regularisation,
+    not_learning,
+    oscillating_loss,
+    plateau,
+    slow_start,
+    too_much_regularisation,
+    underfitting,
+    weights_collapse,
+    weights_grow,
+)
 from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
 from trainwell.diagnosis.rules_gradient import exploding_gradient, non_finite, vanishing_gradient
+from trainwell.diagnosis.rules_loop import (
+    bias_before_norm,
+    gradients_accumulate,
+    missing_activation,
+    parameters_not_updated,
+    symmetric_units,
+    wrong_mode,
+)
+from trainwell.diagnosis.rules_loss import double_softmax, loss_output_mismatch, target_shape_mismatch
 from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small
 from trainwell.diagnosis.rules_units import dead_units, saturated_units
 
 Rule = Callable[[Case], Finding | None]
 
+PROGRAM = (
+    "target-shape-mismatch",
+    "loss-output-mismatch",
+    "double-softmax",
+    "gradients-accumulate",
+    "parameters-not-updated",
+    "symmetric-units",
+    "missing-activation",
+)
+"""Faults of the program itself: whatever else is seen may follow from them."""
+
+THROWN = ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient")
+"""What throws weights about."""
+
 CAUSES: dict[str, tuple[str, ...]] = {
-    "initial-loss-off": ("unscaled-inputs", "exploding-gradient"),
-    "learning-rate-too-large": ("unscaled-inputs", "exploding-gradient", "initial-loss-off"),
-    "exploding-gradient": ("unscaled-inputs", "learning-rate-too-large"),
-    "saturated-units": ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient"),
-    "dead-units": ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient"),
-    "vanishing-gradient": ("unscaled-inputs", "saturated-units", "dead-units", "learning-rate-too-large"),
-    "non-finite": ("unscaled-inputs", "exploding-gradient", "learning-rate-too-large", "initial-loss-off"),
-}
+    "initial-loss-off": (*PROGRAM, "unscaled-inputs", "exploding-gradient"),
+    "learning-rate-too-large": (*PROGRAM, "unscaled-inputs", "exploding-gradient", "initial-loss-off"),
+    "learning-rate-too-small": PROGRAM,
+    "exploding-gradient": (*PROGRAM, "unscaled-inputs", "learning-rate-too-large"),
+    "saturated-units": (*PROGRAM, *THROWN),
+    "dead-units": (*PROGRAM, *THROWN),
+    "vanishing-gradient": (*PROGRAM, "unscaled-inputs", "saturated-units", "dead-units", "learning-rate-too-large"),
+    "non-finite": (*PROGRAM, *THROWN, "initial-loss-off"),
+    "overfitting": ("missing-regularisation",),
+    "oscillating-loss": (*PROGRAM, "batch-too-small", *THROWN),
+    "underfitting": (*PROGRAM, "learning-rate-too-small", "too-much-regularisation", "vanishing-gradient", *THROWN),
+    "not-learning": (
+        *PROGRAM, "learning-rate-too-small", "too-much-regularisation", "vanishing-gradient", "dead-units",
+        "saturated-units", "weights-collapse", "wrong-mode", "batch-too-small", "initial-loss-off", *THROWN,
+    ),
+    "weights-collapse": ("too-much-regularisation", "learning-rate-too-large"),
+    "weights-grow": (*PROGRAM, *THROWN),
+    "slow-start": (*PROGRAM, "vanishing-gradient", "saturated-units", "unscaled-inputs"),
+    "loss-spike": THROWN,
+}  # fmt: skip
 """By kind: what may bring it about, if it was there before."""
 
 
@@ -83,15 +131,35 @@ RULES: Registry[Rule] = Registry(
     "rule",
     {
         # in the order from cause to symptom, for what is there from the same step on
+        "target-shape-mismatch": target_shape_mismatch,
+        "loss-output-mismatch": loss_output_mismatch,
+        "double-softmax": double_softmax,
+        "gradients-accumulate": gradients_accumulate,
+        "parameters-not-updated": parameters_not_updated,
+        "symmetric-units": symmetric_units,
+        "missing-activation": missing_activation,
+        "wrong-mode": wrong_mode,
         "unscaled-inputs": unscaled_inputs,
         "exploding-gradient": exploding_gradient,
         "initial-loss-off": initial_loss_off,
         "learning-rate-too-large": learning_rate_too_large,
         "learning-rate-too-small": learning_rate_too_small,
+        "too-much-regularisation": too_much_regularisation,
+        "batch-too-small": batch_too_small,
+        "weights-collapse": weights_collapse,
+        "weights-grow": weights_grow,
         "saturated-units": saturated_units,
         "dead-units": dead_units,
         "vanishing-gradient": vanishing_gradient,
         "non-finite": non_finite,
+        "missing-regularisation": missing_regularisation,
         "overfitting": overfitting,
+        "oscillating-loss": oscillating_loss,
+        "underfitting": underfitting,
+        "slow-start": slow_start,
+        "plateau": plateau,
+        "loss-spike": loss_spike,
+        "bias-before-norm": bias_before_norm,
+        "not-learning": not_learning,
     },
 )

@@ -134,15 +134,20 @@ def non_finite(case: Case) -> Finding | None:
     before = losses[steps < step]
     last = float(before[-1]) if len(before) else float("nan")
     where = f"the {signal} of {layer}" if layer else f"the {signal.replace('_', ' ')}"
+    origin = None if case.program is None else case.program.origin
+    source = "" if origin is None else f"; {origin}"
+    more = {} if origin is None else {"origin": str(origin), "passed_on": ", ".join(origin.passed_on)}
     healthy = {"figure": signal, "measured": "not finite", "threshold": "finite", "healthy": "finite"}
     return Finding(
         "non-finite",
         "critical",
-        f"At step {step} {where} became NaN or infinite; the last loss before it was {last:.3g}.",
-        layer=layer or None,
+        f"At step {step} {where} became NaN or infinite{source}; the last loss before it was {last:.3g}.",
+        layer=(origin.module if origin is not None and origin.module else layer) or None,
         member=case.member,
         step=step,
-        evidence=healthy | {"last_finite_loss": last, "learning_rate": median(case.curve("learning_rate"), until=step)},
+        evidence=healthy
+        | {"last_finite_loss": last, "learning_rate": median(case.curve("learning_rate"), until=step)}
+        | more,
         remedies=offered(
             rate(case, 1 / 10, "the usual cause is a step so large that the loss leaves the range of the numbers"),
             clip(case),
@@ -180,8 +185,9 @@ def _first_non_finite(case: Case) -> tuple[int, str, str] | None:
 
 
 def _ratio(upper: Curve, lower: Curve) -> Curve:
-    """One curve over another measured at the same steps; NaN where the lower is 0."""
-    (steps, a), (_, b) = upper, lower
+    """One curve over another at the steps at which both were measured; NaN where the lower is 0."""
+    steps, i, j = np.intersect1d(upper[0], lower[0], return_indices=True)
+    a, b = upper[1][i], lower[1][j]
     with np.errstate(divide="ignore", invalid="ignore"):
         return steps, np.where(b > 0, a / b, np.nan)
 

@@ -52,7 +52,7 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     layers, (_, losses) = case.layers("update-ratio"), case.finite("loss")
     if not layers or case.updates < ENOUGH_UPDATES or len(losses) < 4:
         return None
-    over = case.outcome is not None or case.updates >= case.planned_updates
+    over = case.over
     if not over and case.updates < ENOUGH_OF_PLAN * case.planned_updates:
         return None
     path = max(_pace(case, layer) for layer in layers) * (case.updates if over else case.planned_updates)
@@ -62,7 +62,7 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     stays = gain < LITTLE_GAIN or not case.learned
     if not (path < SHORT_PATH.value and SIGNAL[0] < gradient < SIGNAL[1] and stays):
         return None
-    used = _largest_rate(case)
+    used = case.learning_rate
     return Finding(
         "learning-rate-too-small",
         "critical" if gain < LEARNED else "warning",
@@ -92,7 +92,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     leapt = leap > LEAP.value and peaks[worst] > THROWN.value
     if not (leapt or restless):
         return None
-    used, forgotten = _largest_rate(case), above < JOLT and peaks[worst] < REPLACED
+    used, forgotten = case.learning_rate, above < JOLT and peaks[worst] < REPLACED
     what = f"the loss leapt to {leap:.3g} times its start" if leapt else "the loss stays at that of chance"
     figure = ("largest loss over the first", leap) if leapt else ("‖Δw‖/‖w‖", usual)
     evidence = (LEAP if leapt else THROWN).evidence(*figure, largest_update_ratio=peaks[worst], learning_rate=used)
@@ -140,9 +140,3 @@ def _points_per_epoch(case: Case, points: int) -> int:
 def _first_above(curves: list[Curve], bound: float) -> int | None:
     first = [int(steps[values > bound][0]) for steps, values in curves if (values > bound).any()]
     return min(first) if first else None
-
-
-def _largest_rate(case: Case) -> float:
-    """The largest rate used so far, or the planned one."""
-    _, rates = case.finite("learning_rate")
-    return float(rates.max()) if len(rates) else case.plan.optimizer.learning_rate

@@ -1,0 +1,304 @@
+"""What is tried on copies of a module before its training: its gradient, its samples' independence, ten rows by heart.
+
+Contract: a probe is a function of a `Trial` that gives a finding or None; it stands under its kind in the table at the
+foot. It leaves the random streams and the user's module as they were.
+"""
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.base import Registry
+from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.edits import offered, rate
+from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.subject import Subject, undisturbed
+from trainwell.vitals.program import DROPOUTS, Program, targets_of
+
+DIFFERENT = Threshold(
+    1e-2,
+    healthy="1e-10 … 1e-6",
+    origin="TheDeepChecker: relative error > 0.01; in float64 right gradients are far below",
+)
+TENSORS, STEP = 32, 1e-6
+
+MIXED = Threshold(1e-3, healthy="0 … 1e-6", origin="relative change of other samples' outputs (our assumption)")
+
+BY_HEART = Threshold(
+    0.3,
+    healthy="0 … 0.1",
+    origin="loss of a few rows after training on them alone, over that of chance (TheDeepChecker: 5 % wrong of 16)",
+)
+ROWS, STEPS, RATES, SECONDS = 8, 150, (3e-3, 3e-2, 3e-4), 4.0
+
+SLOW = Threshold(
+    1e-5,
+    healthy="1e-4 … 1e-2",
+    origin="‖Δw‖/‖w‖ of an update: row B7 wants about 1e-3; TheDeepChecker takes 1e-4 as slow",
+)
+TRIED = 20
+"""Updates that the user's optimizer makes on the batch."""
+
+LEAP = Threshold(10.0, healthy="0 … 1.5", origin="loss over its start while one batch is trained on (our assumption)")
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a probe is given: the subject, and what one observed pass has shown."""
+
+    subject: Subject
+    case: Case
+
+    @property
+    def program(self) -> Program:
+        """What is known of the program."""
+        assert self.case.program is not None
+        return self.case.program
+
+
+def gradient_check_failed(trial: Trial) -> Finding | None:
+    """Centred differences in float64 against autograd, along a random direction in each parameter (row B4)."""
+    subject = trial.subject.only(torch.arange(min(4, max(1, trial.subject.samples)))).double()
+    model = trial.subject.copied().double()
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad][:TENSORS]
+    with undisturbed():
+        loss = subject.loss(model)
+        slopes = torch.autograd.grad(loss.double().mean(), [p for _, p in named], allow_unused=True)
+    worst, where = 0.0, ""
+    for (name, p), g in zip(named, slopes, strict=True):
+        if g is not None:
+            error = _difference(subject, model, p, g)
+            worst, where = max((worst, where), (error, name))
+    if not worst > DIFFERENT.value:
+        return None
+    return Finding(
+        "gradient-check-failed",
+        "critical",
+        f"The gradient by {where} differs from the numerical one by {worst:.2g} of its size: "
+        "an operation's way back is wrong, or it is no function that has a gradient.",
+        layer=where.rpartition(".")[0] or None,
+        step=0,
+        evidence=DIFFERENT.evidence("relative error of the gradient", worst),
+        remedies=(Remedy("correct-backward", "compare the operation's backward with its formula"),),
+    )
+
+
+def _difference(subject: Subject, model: nn.Module, p: Tensor, g: Tensor) -> float:
+    """Relative error along one direction, the smaller of two step sizes: a kink spoils one of them at most."""
+    draw = torch.Generator().manual_seed(p.numel())
+    direction = torch.randn(p.shape, generator=draw, dtype=torch.float64).to(p.device)
+    direction /= direction.norm().clamp_min(1e-30)
+    exact, errors = float((g * direction).sum()), []
+    for size in (STEP, STEP / 30):
+        sides = []
+        for sign in (1, -1):
+            with torch.no_grad():
+                p.add_(direction, alpha=sign * size)
+            with undisturbed(), torch.no_grad():
+                sides.append(float(subject.loss(model).double().mean()))
+            with torch.no_grad():
+                p.add_(direction, alpha=-sign * size)
+        numeric = (sides[0] - sides[1]) / (2 * size)
+        errors.append(abs(numeric - exact) / max(abs(numeric), abs(exact), 1e-4))
+    return min(errors)
+
+
+def batch_leak(trial: Trial) -> Finding | None:
+    """In evaluation a sample's outputs change when other samples of the batch do."""
+    subject, count = trial.subject, trial.subject.samples
+    if count < 3:
+        return None
+    model = subject.copied().eval()
+    other = torch.arange(count)
+    other[0] = 1 + count // 2
+    with undisturbed(), torch.no_grad():
+        z, moved = subject.run(model), subject.only(other).run(model)
+    if not isinstance(z, Tensor) or z.dim() > 2 or not z.dim() or len(z) != count or not z.is_floating_point():
+        return None
+    change = (z[1:] - moved[1:]).abs().max() / z.abs().max().clamp_min(1e-12)
+    if not float(change) > MIXED.value:
+        return None
+    return Finding(
+        "batch-leak",
+        "critical",
+        f"Samples of a batch are mixed: another first sample changes the outputs of the others by {float(change):.2g} "
+        "of their size, in evaluation mode.",
+        step=0,
+        evidence=MIXED.evidence("relative change of other samples' outputs", float(change)),
+        remedies=(
+            Remedy("keep-the-axis", "look for a view, reshape or norm over the batch axis, and for batch_first of a LSTM"),
+        ),
+    )
+
+
+def cannot_overfit_batch(trial: Trial) -> Finding | None:
+    """Some rows, trained on alone without dropout, are not learned by heart at any of three rates (row B3)."""
+    subject, program = trial.subject, trial.program
+    if subject.samples < 2 or len(program.loss.shape) > 2 or program.weighted is None:
+        return None
+    few = subject.only(_distinct(subject))
+    targets = targets_of([few.targets] if isinstance(few.targets, Tensor) else [], program.loss, False)
+    chance = None if targets is None else targets.chance(program.loss)
+    if chance is None or not chance > 0.05 * (trial.case.chance_loss or 0.0) or program.bends == 0:
+        return None
+    began, best, first = time.monotonic(), float("inf"), float("nan")
+    for size in RATES:
+        losses = _losses(few, size, until=BY_HEART.value / 3 * chance, deadline=began + SECONDS)
+        first, best = losses[0], min(best, *losses)
+        if best < BY_HEART.value * chance or time.monotonic() - began > SECONDS:
+            break
+    if best < BY_HEART.value * chance or (time.monotonic() - began > SECONDS and best < first):
+        return None
+    return Finding(
+        "cannot-overfit-batch",
+        "warning",
+        f"Not even {len(few.targets)} rows can be learned by heart: after {STEPS} steps at each of {len(RATES)} rates "
+        f"their loss is {best:.3g}, {best / chance:.0%} of that of chance.",
+        step=0,
+        evidence=BY_HEART.evidence("loss of a few rows over that of chance", best / chance, first_loss=first),
+        remedies=(
+            Remedy("look-at-the-batch", "compare a row with its target by eye, and the loss with the output"),
+            Remedy("wider", "more units can store more", {"module.width": 2}),
+        ),
+    )
+
+
+def _distinct(subject: Subject) -> Tensor:
+    """Up to ROWS samples, no two inputs alike, of as many targets as there are."""
+    x = subject.x
+    if x is None or not isinstance(subject.targets, Tensor):
+        return torch.arange(min(ROWS, subject.samples))
+    flat = x.reshape(len(x), -1).double()
+    chosen: list[int] = []
+    for i in range(len(x)):
+        if all(bool((flat[i] != flat[j]).any()) for j in chosen):
+            chosen.append(i)
+    y = subject.targets.reshape(len(x), -1)[:, 0].double()
+    order = sorted(chosen, key=lambda i: (sum(bool(y[j] == y[i]) for j in chosen if j < i), i))
+    return torch.tensor(order[:ROWS])
+
+
+def _losses(subject: Subject, size: float, *, until: float, deadline: float) -> list[float]:
+    """Losses of a copy that learns the batch by heart with Adam."""
+    model = subject.copied().train()
+    for module in model.modules():
+        if isinstance(module, DROPOUTS):
+            module.eval()
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad], size)
+    losses: list[float] = []
+    for _ in range(STEPS):
+        with undisturbed():
+            optimizer.zero_grad()
+            loss = subject.loss(model)
+            losses.append(float(loss.detach()))
+            if losses[-1] < until or losses[-1] != losses[-1] or time.monotonic() > deadline:
+                break
+            loss.backward()
+            optimizer.step()
+    return losses
+
+
+def rate_of_optimizer(trial: Trial) -> Finding | None:
+    """The user's own optimizer on the batch: the loss explodes, or the weights hardly move."""
+    subject = trial.subject
+    if subject.optimizer is None or trial.program.stuck.everything:
+        return None
+    model, optimizer = subject.with_optimizer()
+    model.train()
+    weights = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
+    if not weights:
+        return None
+    losses, paces = [], []
+    for _ in range(TRIED):
+        before = [p.detach().clone() for p in weights]
+        with undisturbed():
+            optimizer.zero_grad()
+            loss = subject.loss(model)
+            losses.append(float(loss.detach()))
+            loss.backward()
+            optimizer.step()
+        paces.append(_pace(weights, before))
+        if losses[-1] != losses[-1]:
+            break
+    used = max(float(group["lr"]) for group in optimizer.param_groups)
+    return _too_large(losses, used, trial.case) or _too_small(paces, used, trial.case)
+
+
+def _pace(weights: Iterable[Tensor], before: Iterable[Tensor]) -> float:
+    ratios = [float((p.detach() - b).norm() / b.norm().clamp_min(1e-12)) for p, b in zip(weights, before, strict=True)]
+    return max(ratios)
+
+
+def _too_large(losses: list[float], used: float, case: Case) -> Finding | None:
+    finite = [loss if loss == loss else float("inf") for loss in losses]
+    leap = max(finite[1:], default=0.0) / max(finite[0], case.chance_loss or 0.0, 1e-12)
+    rises = sum(after > before for before, after in pairwise(finite))
+    if not (leap > LEAP.value and rises >= 2):
+        return None
+    return Finding(
+        "learning-rate-too-large",
+        "critical",
+        f"The learning rate {used:.3g} is too large: trained on this batch alone, the loss leapt to {leap:.3g} times its start.",
+        step=0,
+        evidence=LEAP.evidence("largest loss over the first", leap, learning_rate=used),
+        remedies=offered(
+            rate(case, 1 / 10, "smaller steps do not jump over the valley"),
+            rate(case, 1 / 100, "a tenth may still be too much"),
+        ),
+    )
+
+
+def _too_small(paces: list[float], used: float, case: Case) -> Finding | None:
+    pace = sorted(paces)[len(paces) // 2]
+    if not 0 < pace < SLOW.value:
+        return None
+    return Finding(
+        "learning-rate-too-small",
+        "warning",
+        f"The learning rate {used:.3g} is too small: an update moves the weights by {pace:.1g} of their size.",
+        step=0,
+        evidence=SLOW.evidence("‖Δw‖/‖w‖ of an update", pace, learning_rate=used),
+        remedies=offered(
+            rate(case, 10, "the weights can reach a solution in the time they have"),
+            rate(case, 100, "tenfold may not be enough where the weights hardly move"),
+        ),
+    )
+
+
+def loss_sums(trial: Trial) -> Finding | None:
+    """The loss of the batch twice is twice the loss: it is a sum, and the rate depends on the batch size."""
+    subject, count = trial.subject, trial.subject.samples
+    if count < 1:
+        return None
+    model = subject.copied().eval()
+    with undisturbed(), torch.no_grad():
+        once = float(subject.loss(model))
+        twice = float(subject.only(torch.cat([torch.arange(count)] * 2)).loss(model))
+    ratio = twice / once if once else 1.0
+    if abs(ratio - 2) > 0.02:
+        return None
+    return Finding(
+        "loss-sums",
+        "info",
+        "The loss is the sum over the batch, not its mean: the step grows with the batch size.",
+        step=0,
+        evidence={"figure": "loss of the batch twice over that of it", "measured": ratio, "threshold": 2.0, "healthy": "1"},
+        remedies=(Remedy("mean-reduction", "with the mean a rate suits every batch size"),),
+    )
+
+
+Probe = Callable[[Trial], Finding | None]
+PROBES: Registry[Probe] = Registry(
+    "probe",
+    {
+        "batch-leak": batch_leak,
+        "gradient-check-failed": gradient_check_failed,
+        "learning-rate": rate_of_optimizer,
+        "cannot-overfit-batch": cannot_overfit_batch,
+        "loss-sums": loss_sums,
+    },
+)

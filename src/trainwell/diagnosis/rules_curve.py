@@ -1,0 +1,410 @@
+"""Rules on the shape of the loss curve (row B8): it never falls, falls still, swings, stays, or is held up."""
+
+import numpy as np
+
+from trainwell.diagnosis.case import Case, Threshold, running_mean
+from trainwell.diagnosis.edits import adam, dropout, edit, initialiser, longer, offered, rate
+from trainwell.diagnosis.finding import Finding, Remedy
+
+POINTS, FEWEST = 30, 12
+"""Means that a curve is read as, of two losses each at the least; with fewer it is not read."""
+
+STEADY = Threshold(
+    0.12,
+    healthy="0 … 0.06",
+    origin="share of the whole fall of the loss that came between the last two sixths; an exponential approach to some "
+    "value gives 0.11 after one of its time constants, and 0.04 after three",
+)
+HIGH = 0.3
+"""Share of the chance loss above which a falling loss is not yet low."""
+
+CLEAR = 2.0
+"""Standard errors that a fall must have."""
+
+FEW = 100
+"""Updates before which a loss that is still that of chance is no verdict (our assumption)."""
+
+SWING = Threshold(
+    0.5,
+    healthy="0 … 0.2",
+    origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
+)
+SWINGS = 4
+"""So many of them in the second half of the training."""
+
+NOISY = Threshold(
+    0.5,
+    healthy="0 … 0.4",
+    origin="deviation of single losses over their mean in the last half (our assumption)",
+)
+FLAT = Threshold(
+    0.4,
+    healthy="0 … 0.2",
+    origin="share of the training before the loss began to fall (our assumption; warm-up takes up to 0.1)",
+)
+SPIKE = Threshold(
+    5.0,
+    healthy="1 … 3",
+    origin="Composer: fast mean ≥ 5 × slow mean; here a loss over the median of those around it",
+)
+
+
+def not_learning(case: Case) -> Finding | None:
+    """After many updates the loss is still that of the best constant prediction."""
+    if not _judgeable(case) or case.chance_loss is None or case.learned or case.updates < FEW:
+        return None
+    _, losses = case.finite("loss")
+    if not len(losses):
+        return None
+    best = float(running_mean(losses, max(1, len(losses) // 10)).min())
+    return Finding(
+        "not-learning",
+        "critical",
+        f"After {case.updates} updates the loss ({best:.3g}) is still that of the best constant prediction "
+        f"({case.chance_loss:.3g}).",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "best mean loss over that of chance",
+            "measured": best / max(case.chance_loss, 1e-12),
+            "threshold": 0.95,
+            "healthy": "0 … 0.9",
+        },
+        remedies=offered(
+            Remedy("overfit-a-batch", "learn ten rows by heart first: what can't do that has a fault in the program"),
+            rate(case, 10, "the weights may hardly move"),
+            rate(case, 1 / 10, "the weights may be thrown about"),
+            adam(case, "it finds a step for each weight by itself"),
+        ),
+    )
+
+
+def underfitting(case: Case) -> Finding | None:
+    """The training ended while its loss was high and still falling; or a network that can't bend was all there was."""
+    read = _read(case)
+    if read is None or case.chance_loss is None:
+        return None
+    part = max(2, len(read) // 6)
+    before, end, top = read[-2 * part : -part], read[-part:], float(read[:2].mean())
+    fall, noise = float(before.mean() - end.mean()), float(np.diff(read[-2 * part :]).std()) / np.sqrt(part)
+    share, high = fall / max(top - float(end.mean()), 1e-12), float(end.mean()) / max(case.chance_loss, 1e-12)
+    if not (share > STEADY.value and fall > CLEAR * noise and high > HIGH and end.mean() < top):
+        return None
+    return Finding(
+        "underfitting",
+        "warning",
+        f"The training ended too early: the loss is {high:.0%} of that of chance, and {share:.0%} of its fall came in the "
+        "last sixth.",
+        member=case.member,
+        step=case.updates,
+        evidence=STEADY.evidence("share of the fall of the loss in the last sixth", share, over_chance=high),
+        remedies=offered(
+            longer(case, 5, "the loss was still falling"),
+            rate(case, 3, "larger steps get further in the same time"),
+            adam(case, "it is often several times as fast as SGD"),
+        ),
+    )
+
+
+def oscillating_loss(case: Case) -> Finding | None:
+    """In the second half the mean loss swings widely, up and down, and gets no lower."""
+    read = _read(case)
+    if read is None:
+        return None
+    half = read[len(read) // 2 :]
+    turns = _swings(half, SWING.value * case.scale)
+    gain = float(np.mean(half[: len(half) // 2]) - np.mean(half[len(half) // 2 :])) / case.scale
+    if turns < SWINGS or gain > SWING.value:
+        return None
+    size = float(half.max() - half.min()) / case.scale
+    return Finding(
+        "oscillating-loss",
+        "warning",
+        f"The loss swings: in the second half of the training its mean went up and down {turns} times by more than "
+        f"{SWING.value:.0%} of that of chance.",
+        member=case.member,
+        step=case.updates // 2,
+        evidence=SWING.evidence("largest swing over the chance loss", size, swings=float(turns)),
+        remedies=offered(
+            rate(case, 1 / 3, "smaller steps stay in the valley"),
+            edit(case, "falling-rate", "a rate that falls lets the loss settle", {"schedule.name": "cosine"}),
+        ),
+    )
+
+
+def batch_too_small(case: Case) -> Finding | None:
+    """Single samples, or pairs, whose noise drowns the gradient."""
+    batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
+    if case.program is None or not 0 < batch <= 2 or len(losses) < 2 * POINTS:
+        return None
+    late = losses[len(losses) // 2 :]
+    noise = float(late.std() / max(late.mean(), 1e-12))
+    high = float(late.mean()) / case.scale
+    if noise <= NOISY.value or high < 0.05:
+        return None
+    return Finding(
+        "batch-too-small",
+        "warning",
+        f"A batch is {batch} sample{'s' * (batch > 1)}: the losses of single steps deviate by {noise:.0%} of their mean, "
+        "and most of each gradient is noise.",
+        member=case.member,
+        step=case.updates,
+        evidence=NOISY.evidence("deviation of single losses over their mean", noise, batch=float(batch)),
+        remedies=offered(
+            edit(
+                case, "larger-batches", "the mean of 32 gradients has a sixth of the noise", {"training.batch_size": 32}
+            ),
+            rate(case, 1 / 10, "small steps average over many samples"),
+        ),
+    )
+
+
+def slow_start(case: Case) -> Finding | None:
+    """The loss stayed where it was for a large part of the training, and then fell suddenly."""
+    read = _read(case)
+    if read is None:
+        return None
+    first, last = float(read[: max(1, len(read) // 15)].mean()), float(read.min())
+    fall = first - last
+    if fall < 0.3 * case.scale or first > 1.3 * case.scale:
+        return None
+    began = int(np.argmax(read < first - 0.1 * fall))
+    share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))
+    if share <= FLAT.value or quick < 0.2:
+        return None
+    return Finding(
+        "slow-start",
+        "warning",
+        f"For {share:.0%} of the training the loss stayed at {first:.3g}, then it fell to {last:.3g}: "
+        "the first weights were badly chosen, or the rate was too small to leave them.",
+        member=case.member,
+        step=int(share * case.updates),
+        evidence=FLAT.evidence("share of the training before the loss began to fall", share),
+        remedies=offered(
+            initialiser(case),
+            adam(case, "it leaves flat regions sooner"),
+            rate(case, 3, "larger steps leave a flat region sooner"),
+        ),
+    )
+
+
+def plateau(case: Case) -> Finding | None:
+    """After a first fall the loss stayed for long, and then fell once more."""
+    read = _read(case)
+    if read is None:
+        return None
+    fall = float(read[0] - read.min())
+    if fall < 0.3 * case.scale:
+        return None
+    steps = -np.diff(read) / max(fall, 1e-12)
+    flat = _longest(np.abs(steps) < 0.005)
+    begin, length = flat
+    after = float(read[min(begin + length, len(read) - 1)] - read[-1]) / max(fall, 1e-12)
+    before = float(read[0] - read[begin]) / max(fall, 1e-12)
+    if length < len(read) // 4 or after < 0.2 or before < 0.1:
+        return None
+    return Finding(
+        "plateau",
+        "info",
+        f"The loss stayed at {read[begin]:.3g} for {length / len(read):.0%} of the training before it fell again.",
+        member=case.member,
+        step=int(begin / len(read) * case.updates),
+        evidence={
+            "figure": "share without a fall",
+            "measured": length / len(read),
+            "threshold": 0.25,
+            "healthy": "0 … 0.2",
+        },
+        remedies=offered(adam(case, "it leaves flat regions sooner"), initialiser(case)),
+    )
+
+
+def loss_spike(case: Case) -> Finding | None:
+    """Single losses many times above those around them, after which the training went on."""
+    steps, losses = case.finite("loss")
+    if len(losses) < 4 * POINTS:
+        return None
+    window = 25
+    middle = np.array([np.median(losses[max(0, i - window) : i + window]) for i in range(len(losses))])
+    ratio = losses / np.maximum(middle, 1e-3 * case.scale)
+    high = (ratio > SPIKE.value) & (losses > 2 * case.scale)
+    if not high[len(losses) // 10 :].any():
+        return None
+    worst = int(np.argmax(np.where(high, ratio, 0.0)))
+    return Finding(
+        "loss-spike",
+        "info",
+        f"At step {steps[worst]} the loss leapt to {ratio[worst]:.3g} times that of the steps around it.",
+        member=case.member,
+        step=int(steps[worst]),
+        evidence=SPIKE.evidence("loss over the median around it", float(ratio[worst]), spikes=float(high.sum())),
+        remedies=offered(
+            edit(
+                case, "clip-gradients", "one odd batch can't throw the weights far", {"regularisation.clip_norm": 1.0}
+            ),
+            rate(case, 1 / 3, "smaller steps do less harm"),
+        ),
+    )
+
+
+def too_much_regularisation(case: Case) -> Finding | None:
+    """Dropout, decay or a penalty so strong that not even the training part is learned."""
+    read, program = _read(case), case.program
+    if read is None or program is None or case.chance_loss is None:
+        return None
+    end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
+    decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
+    kept = _weights_kept(case)
+    decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.5
+    dropped = program.dropout >= 0.7
+    penalised = program.penalty is not None and program.penalty > 0.5
+    if end < 0.5 or not (decayed or dropped or penalised):
+        return None
+    what, figure, measured = (
+        (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout)
+        if dropped
+        else (f"weight decay of {decay:g}", "weights left of the first ones", kept)
+        if decayed
+        else ("a penalty on the weights", "share of the loss that is penalty", float(program.penalty or 0.0))
+    )
+    return Finding(
+        "too-much-regularisation",
+        "warning",
+        f"Regularisation is too strong: with {what} the training loss stays at {end:.0%} of that of chance.",
+        member=case.member,
+        step=case.updates,
+        evidence={"figure": figure, "measured": measured, "threshold": 0.7 if dropped else 0.5, "healthy": "0 … 0.5"},
+        remedies=offered(
+            edit(case, "less-dropout", "units may rely on one another again", {"regularisation.dropout": 0.2})
+            if dropped
+            else None,
+            edit(case, "less-decay", "weights may grow as the data ask for", {"optimizer.weight_decay": 0.0})
+            if decay
+            else None,
+        ),
+    )
+
+
+def weights_collapse(case: Case) -> Finding | None:
+    """The weights of most layers shrank to a small part of what they were."""
+    kept = _weights_kept(case)
+    if not kept < 0.1 or case.updates < POINTS:
+        return None
+    return Finding(
+        "weights-collapse",
+        "warning" if case.learned else "critical",
+        f"The weights collapse: those of the middle layer are {kept:.2g} of their first size.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "‖w‖ over its start, median of layers",
+            "measured": kept,
+            "threshold": 0.1,
+            "healthy": "0.7 … 3",
+        },
+        remedies=offered(
+            edit(case, "less-decay", "decay takes more than the gradient gives", {"optimizer.weight_decay": 0.0}),
+            rate(case, 1 / 10, "decay acts through the rate"),
+        ),
+    )
+
+
+def weights_grow(case: Case) -> Finding | None:
+    """The weights of most layers grew many times over, and still grow."""
+    grown = _weights_kept(case)
+    if not grown > 10.0 or case.updates < POINTS:
+        return None
+    return Finding(
+        "weights-grow",
+        "warning" if case.learned else "critical",
+        f"The weights grow without bound: those of the middle layer are {grown:.2g} times their first size.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "‖w‖ over its start, median of layers",
+            "measured": grown,
+            "threshold": 10.0,
+            "healthy": "0.7 … 3",
+        },
+        remedies=offered(
+            rate(case, 1 / 10, "smaller steps add less"),
+            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 0.01}),
+        ),
+    )
+
+
+def missing_regularisation(case: Case) -> Finding | None:
+    """Nothing keeps the network from learning by heart, and validation is twice the training loss or more."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    if case.program is None or len(held) < 3 or len(train) != len(held):
+        return None
+    bare = not case.setting("regularisation.dropout", 0.0) and not case.setting("optimizer.weight_decay", 0.0)
+    gap, ratio = float(held[-1] - train[-1]) / case.scale, float(held[-1] / max(train[-1], 1e-12))
+    if not (bare and gap > 0.15 and ratio > 2):
+        return None
+    return Finding(
+        "missing-regularisation",
+        "info",
+        f"Nothing keeps the network from learning by heart, and its validation loss is {ratio:.3g} times its training loss.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "validation loss over training loss",
+            "measured": ratio,
+            "threshold": 2.0,
+            "healthy": "0.8 … 2",
+        },
+        remedies=offered(
+            dropout(case),
+            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 1e-2}),
+        ),
+    )
+
+
+def _judgeable(case: Case) -> bool:
+    """Whether enough was seen of a training of the user's, and it has ended."""
+    return case.program is not None and case.over
+
+
+def _read(case: Case) -> np.ndarray | None:
+    """The loss curve as POINTS means; None while it can't be judged."""
+    _, losses = case.finite("loss")
+    points = min(POINTS, len(losses) // 2)
+    if not _judgeable(case) or points < FEWEST:
+        return None
+    return np.array([part.mean() for part in np.array_split(losses, points)])
+
+
+def _swings(values: np.ndarray, size: float) -> int:
+    """How many times a curve turned after going up or down by more than `size`.
+
+    >>> _swings(np.array([0.0, 1.0, 0.0, 1.0, 0.9, 1.1]), 0.5)
+    3
+    """
+    turns, rising, extreme = 0, bool(values[-1] > values[0]), values[0]
+    for value in values[1:]:
+        if (value > extreme) == rising:
+            extreme = value
+        elif abs(value - extreme) > size:
+            turns, rising, extreme = turns + 1, not rising, value
+    return turns
+
+
+def _longest(flags: np.ndarray) -> tuple[int, int]:
+    """Where the longest run of True begins, and its length."""
+    best, begin = (0, 0), 0
+    for i, flag in enumerate([*flags, False]):
+        if not flag:
+            best = max(best, (begin, i - begin), key=lambda run: run[1])
+            begin = i + 1
+    return best
+
+
+def _weights_kept(case: Case) -> float:
+    """Median over layers of ‖w‖ at the end over ‖w‖ at the start; layers that begin at 0 are left out."""
+    ratios = []
+    for layer in case.layers("weight-norm"):
+        _, values = case.finite("weight-norm", layer)
+        if len(values) >= 3 and values[0] > 1e-3:
+            ratios.append(float(values[-1] / values[0]))
+    return float(np.median(ratios)) if ratios else 1.0

@@ -1,0 +1,183 @@
+"""Rules on the loop and the module of a user's own training: what is never updated, summed up, or in the wrong mode."""
+
+from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.edits import edit, offered
+from trainwell.diagnosis.finding import Finding, Remedy
+
+MOSTLY = Threshold(
+    0.5, healthy="0", origin="more often than not; once may be an experiment of the user's (our assumption)"
+)
+HITS = 2
+"""Looks at which the old gradient was still in the sum; one could be chance."""
+
+LOSSY = 0.7
+"""Rate of dropout from which a network that learns badly is blamed on it; Srivastava et al. 2014 use 0.2 to 0.5."""
+
+
+def gradients_accumulate(case: Case) -> Finding | None:
+    """At an update the gradient was that of the batch plus all of the one before it."""
+    program = case.program
+    if program is None:
+        return None
+    hits, looks = program.accumulating
+    if hits < HITS or hits <= MOSTLY.value * looks:
+        return None
+    return Finding(
+        "gradients-accumulate",
+        "critical" if not case.learned else "warning",
+        f"At {hits} of {looks} updates that were looked at the gradient of the update before was still in the sum.",
+        member=case.member,
+        step=2,
+        evidence=MOSTLY.evidence("share of looks with an old gradient", hits / looks, looks=float(looks)),
+        remedies=(
+            Remedy("zero-grad", "call optimizer.zero_grad() before every backward()", {"training.zero_grad": True}),
+        ),
+    )
+
+
+def parameters_not_updated(case: Case) -> Finding | None:
+    """Parameters that get no gradient, are in no optimizer, or are frozen as they were first drawn."""
+    program = case.program
+    if program is None:
+        return None
+    stuck = program.stuck
+    reasons = [
+        (stuck.unreached, "get no gradient: the loss does not depend on them, or a detach lies between"),
+        (stuck.forgotten, "are in no optimizer, though they look as they were first drawn"),
+        (stuck.frozen, "are frozen, though they look as they were first drawn"),
+    ]
+    named = [(names, why) for names, why in reasons if names]
+    if not named and stuck.everything:
+        named = [(("all parameters",), "are frozen or in no optimizer")]
+    if not named:
+        return None
+    names, why = named[0]
+    count = sum(len(names) for names, _ in named)
+    return Finding(
+        "parameters-not-updated",
+        "critical" if stuck.everything else "warning",
+        f"{_listed(names)} {why}.",
+        layer=names[0].rpartition(".")[0] or None,
+        member=case.member,
+        step=1,
+        evidence={
+            "figure": "parameters that never change",
+            "measured": float(count),
+            "threshold": 0.0,
+            "healthy": "0",
+            "which": _listed([name for names, _ in named for name in names], 8),
+        },
+        remedies=offered(
+            edit(
+                case, "train-all", "all parameters learn, and are handed to the optimizer", {"module.trainable": "all"}
+            ),
+        ),
+    )
+
+
+def wrong_mode(case: Case) -> Finding | None:
+    """Updates made in evaluation mode, or judgements in training mode, of a module for which that matters."""
+    program = case.program
+    if program is None or not program.modal:
+        return None
+    (wrong, updates), (noisy, judged) = program.training_in_eval, program.judged_in_train
+    in_eval = updates >= 8 and wrong > MOSTLY.value * updates
+    in_train = judged >= 2 and noisy > MOSTLY.value * judged
+    if not (in_eval or in_train):
+        return None
+    share = wrong / updates if in_eval else noisy / judged
+    what = (
+        f"{wrong} of {updates} updates were made in evaluation mode: dropout and batch statistics are off in training"
+        if in_eval
+        else f"{noisy} of {judged} judgements were made in training mode: with dropout, or with the batch's own statistics"
+    )
+    fix = "call model.train() before the batches of an epoch" if in_eval else "call model.eval() before a judgement"
+    figure = "share of updates in evaluation mode" if in_eval else "share of judgements in training mode"
+    return Finding(
+        "wrong-mode",
+        "warning",
+        f"{what}.",
+        member=case.member,
+        step=updates,
+        evidence=MOSTLY.evidence(figure, share),
+        remedies=(Remedy("set-the-mode", fix, {"training.mode": "train"}),),
+    )
+
+
+def symmetric_units(case: Case) -> Finding | None:
+    """Layers whose units begin alike and get the same gradient, so that they stay alike."""
+    program = case.program
+    if program is None or not program.symmetric:
+        return None
+    names = program.symmetric
+    return Finding(
+        "symmetric-units",
+        "critical" if not case.learned else "warning",
+        f"All units of {_listed(names)} begin with the same weights and get the same gradient: "
+        "each of these layers is worth one unit.",
+        layer=names[0],
+        member=case.member,
+        step=1,
+        evidence={
+            "figure": "layers of which all units are alike",
+            "measured": float(len(names)),
+            "threshold": 0.0,
+            "healthy": "0",
+        },
+        remedies=offered(
+            edit(
+                case,
+                "random-weights",
+                "units that begin apart can learn different things",
+                {"initialiser.name": "auto"},
+            ),
+        ),
+    )
+
+
+def missing_activation(case: Case) -> Finding | None:
+    """Two or more layers with weights, and no function between input and output: together they are one linear map."""
+    program = case.program
+    if program is None or program.bends is None or not program.weighted:
+        return None
+    if program.bends > 0 or program.weighted < 2:
+        return None
+    return Finding(
+        "missing-activation",
+        "warning",
+        f"{program.weighted} layers follow one another without a non-linearity: together they are one linear map.",
+        member=case.member,
+        step=1,
+        evidence={
+            "figure": "non-linearities between layers",
+            "measured": float(program.bends),
+            "threshold": 1.0,
+            "healthy": "one for each hidden layer",
+        },
+        remedies=(
+            edit(case, "add-relu", "layers with a bend between them can fit curves", {"module.add_activation": "relu"}),
+        ),
+    )
+
+
+def bias_before_norm(case: Case) -> Finding | None:
+    """A bias directly before a batch norm, which subtracts it again: harmless, and idle."""
+    program = case.program
+    if program is None or not program.idle_biases:
+        return None
+    names = program.idle_biases
+    return Finding(
+        "bias-before-norm",
+        "info",
+        f"The bias of {_listed(names)} does nothing: the batch norm after it subtracts it again.",
+        layer=names[0],
+        member=case.member,
+        step=1,
+        evidence={"figure": "idle biases", "measured": float(len(names)), "threshold": 0.0, "healthy": "0"},
+        remedies=(Remedy("no-bias", "bias=False in the layer before the norm saves the parameters"),),
+    )
+
+
+def _listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown

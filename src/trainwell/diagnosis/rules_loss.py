@@ -1,0 +1,210 @@
+"""Rules on loss, outputs and targets of a user's own training: do they belong together (rows A10, A11, D9)."""
+
+from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.edits import edit, offered
+from trainwell.diagnosis.finding import Finding, Remedy, Severity
+from trainwell.vitals.program import Program
+
+BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
+"""What an output function can give."""
+
+BEYOND = Threshold(
+    0.02,
+    healthy="0",
+    origin="share of the targets' span that outputs can't reach; DeepDiagnosis compares the ranges (our bound)",
+)
+PROBABILITY = ("softmax", "sigmoid")
+LOGIT_LOSSES = ("cross-entropy", "binary-logits")
+LOSS_FOR = {"multiclass": "cross_entropy", "binary": "binary_cross_entropy", "regression": "mse"}
+
+
+def target_shape_mismatch(case: Case) -> Finding | None:
+    """Outputs and targets broadcast: every output was compared with every target."""
+    program = case.program
+    if program is None or not program.loss.broadcasts or program.loss.kind not in ("squared", "absolute", "huber"):
+        return None
+    shape, compared = program.loss.shape, program.loss.compared
+    return Finding(
+        "target-shape-mismatch",
+        "critical",
+        f"The outputs {shape} were compared with the targets as {compared}: every output with every target.",
+        member=case.member,
+        step=1,
+        evidence={
+            "figure": "numbers compared over outputs",
+            "measured": _size(compared) / _size(shape),
+            "threshold": 1.0,
+            "healthy": "1",
+        },
+        remedies=(edit(case, "equal-shapes", "each output meets its own target", {"data.target_shape": "outputs"}),),
+    )
+
+
+def double_softmax(case: Case) -> Finding | None:
+    """Probabilities go into a loss that expects logits, and turns them into probabilities once more."""
+    program = case.program
+    if program is None or program.loss.output not in PROBABILITY or program.loss.kind not in LOGIT_LOSSES:
+        return None
+    if program.loss.kind == "cross-entropy" and program.loss.output == "sigmoid":
+        return None  # told as loss-output-mismatch
+    name = program.loss.output
+    return Finding(
+        "double-softmax",
+        "critical" if not case.learned else "warning",
+        f"The outputs passed {name}, and the loss ({program.loss.kind}) expects logits and applies it once more: "
+        "gradients are small and the loss can't come near 0.",
+        layer="output",
+        member=case.member,
+        step=1,
+        evidence=_told(f"{name} before a loss from logits", "no function before it", program),
+        remedies=(
+            edit(case, "logits", f"without {name} the loss gets what it expects", {"module.output": "identity"}),
+        ),
+    )
+
+
+def loss_output_mismatch(case: Case) -> Finding | None:
+    """A loss that does not suit the targets or what the outputs can be."""
+    program = case.program
+    if program is None:
+        return None
+    for judge in (
+        _one_unit,
+        _wrong_range,
+        _classes_by_distance,
+        _not_log_probabilities,
+        _squashed_logits,
+        _unreachable,
+    ):
+        told = judge(program)
+        if told is not None:
+            severity, message, why, change = told
+            return Finding(
+                "loss-output-mismatch",
+                severity,
+                message,
+                layer="output",
+                member=case.member,
+                step=1,
+                evidence=_told(f"{program.loss.kind} of {program.loss.output}", "outputs and loss that fit", program),
+                remedies=offered(None if change is None else edit(case, "fitting-loss-and-output", why, change)),
+            )
+    return None
+
+
+Told = tuple[Severity, str, str, dict[str, object] | None]
+
+
+def _one_unit(program: Program) -> Told | None:
+    """A softmax over a single unit is always 1."""
+    loss = program.loss
+    columns = loss.shape[1] if len(loss.shape) > 1 else 1
+    over_one = columns == 1 and (loss.output in ("softmax", "log_softmax") or loss.kind in ("cross-entropy", "nll"))
+    if not over_one or len(loss.shape) > 2:
+        return None
+    return (
+        "critical",
+        "A softmax over a single output is always 1, so that nothing can be learned.",
+        "one output with a sigmoid inside the loss, or one output for each class",
+        {"module.output": "identity", "loss.name": "binary_cross_entropy"},
+    )
+
+
+def _wrong_range(program: Program) -> Told | None:
+    """Targets outside [0, 1] in a binary cross-entropy."""
+    targets = program.targets
+    if program.loss.kind not in ("binary", "binary-logits") or targets is None:
+        return None
+    if targets.low >= 0 and targets.high <= 1:
+        return None
+    several = targets.classes > 2
+    return (
+        "critical",
+        f"Binary cross-entropy takes targets from 0 to 1, but they go from {targets.low:.3g} to {targets.high:.3g}.",
+        "a loss for what the targets are",
+        {"loss.name": "cross_entropy" if several else "binary_cross_entropy"},
+    )
+
+
+def _classes_by_distance(program: Program) -> Told | None:
+    """Classes learned as if they were quantities."""
+    targets = program.targets
+    if program.loss.kind not in ("squared", "absolute", "huber") or targets is None or targets.constant:
+        return None
+    named = program.given_task in ("binary", "multiclass", "classification", "multilabel")
+    task = program.given_task if named else targets.task
+    if task not in ("binary", "multiclass", "classification", "multilabel"):
+        return None
+    what = "one column for each class" if targets.one_hot else f"{max(targets.classes, 2)} classes"
+    how = f"outputs through {program.loss.output}" if program.loss.output in BOUNDED else "outputs"
+    return (
+        "warning",
+        f"The targets are {what}, but the loss takes the {program.loss.kind} distance of {how}: its gradient fades "
+        "where a sample is most wrong, or orders classes that have no order.",
+        "cross-entropy punishes what is surely wrong, and its gradient is output minus target",
+        {"loss.name": "cross_entropy" if targets.classes > 2 or targets.one_hot else "binary_cross_entropy"},
+    )
+
+
+def _not_log_probabilities(program: Program) -> Told | None:
+    """NLL of something else than log-probabilities."""
+    if program.loss.kind != "nll" or program.loss.output not in ("identity", "softmax", "sigmoid", "relu", "tanh"):
+        return None
+    return (
+        "critical",
+        f"The negative log-likelihood takes log-probabilities, but gets outputs through {program.loss.output}: "
+        "it can be lowered without end, or hardly at all.",
+        "cross-entropy takes logits and does both steps, exactly",
+        {"module.output": "identity", "loss.name": "cross_entropy"},
+    )
+
+
+def _squashed_logits(program: Program) -> Told | None:
+    """Logits through a function that keeps them from being large, or negative."""
+    squashed = ("sigmoid", "tanh", "relu")
+    wrong = program.loss.kind in LOGIT_LOSSES and program.loss.output in squashed
+    wrong = wrong and not (program.loss.kind == "binary-logits" and program.loss.output == "sigmoid")
+    several = len(program.loss.shape) > 1 and program.loss.shape[1] > 1
+    wrong = wrong or (program.loss.kind == "binary" and program.loss.output == "softmax" and several)
+    wrong = wrong or (program.loss.kind == "binary" and program.loss.output in ("relu", "tanh", "identity"))
+    if not wrong:
+        return None
+    named = "cross_entropy" if several else "binary_cross_entropy"
+    return (
+        "warning",
+        f"The loss ({program.loss.kind}) gets outputs through {program.loss.output}, which keeps them from what it needs.",
+        "a last layer without a function can give any logit",
+        {"module.output": "identity", "loss.name": named},
+    )
+
+
+def _unreachable(program: Program) -> Told | None:
+    """Targets of a regression that the output function can't give."""
+    targets = program.targets
+    distance = program.loss.kind in ("squared", "absolute", "huber")
+    if not distance or program.loss.output not in BOUNDED or targets is None or targets.constant:
+        return None
+    low, high = BOUNDED[program.loss.output]
+    span = max(targets.high - targets.low, 1e-12)
+    out = (max(0.0, low - targets.low) + max(0.0, targets.high - high)) / span
+    if out <= BEYOND.value:
+        return None
+    return (
+        "critical" if out > 0.3 else "warning",
+        f"The outputs passed {program.loss.output} and can't leave [{low:g}, {high:g}], "
+        f"but the targets go from {targets.low:.3g} to {targets.high:.3g}.",
+        "without a function the output can take any value",
+        {"module.output": "identity"},
+    )
+
+
+def _told(measured: str, wanted: str, program: Program) -> dict[str, float | str]:
+    shape = " × ".join(map(str, program.loss.shape))
+    return {"figure": "loss and output", "measured": measured, "threshold": wanted, "healthy": wanted, "outputs": shape}
+
+
+def _size(shape: tuple[int, ...]) -> float:
+    total = 1.0
+    for length in shape:
+        total *= length
+    return total

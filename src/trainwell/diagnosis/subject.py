@@ -1,0 +1,116 @@
+"""A module with one batch, for checks before any training: copies of it are tried, the user's own stays untouched."""
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.base import InputError
+from trainwell.vitals.foreign import bare
+
+SEED = 20_000
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is checked.
+
+    Attributes:
+        model: the user's module, never called itself. loss_fn: of outputs and targets. inputs: a tensor, or several as a
+            tuple or by name. optimizer: the user's, or None.
+    """
+
+    model: nn.Module
+    loss_fn: Callable[..., Any]
+    inputs: Any
+    targets: Any
+    optimizer: Any = None
+
+    def copied(self) -> nn.Module:
+        """A copy of the module, without wrappers, that may be changed.
+
+        Raises:
+            InputError: it can't be copied.
+        """
+        try:
+            return copy.deepcopy(bare(self.model)[0])
+        except Exception as error:  # whatever the user's code may raise
+            raise InputError(f"The module can't be copied, so it can't be checked: {one_line(error)}") from error
+
+    def with_optimizer(self) -> tuple[nn.Module, Any]:
+        """Copies of module and optimizer that belong together."""
+        model, optimizer = copy.deepcopy((bare(self.model)[0], self.optimizer))
+        return model, optimizer
+
+    def only(self, samples: Tensor) -> "Subject":
+        """The same with these samples of the batch."""
+        return replace(self, inputs=_taken(self.inputs, samples), targets=_taken(self.targets, samples))
+
+    def double(self) -> "Subject":
+        """The same in float64."""
+        loss_fn = copy.deepcopy(self.loss_fn).double() if isinstance(self.loss_fn, nn.Module) else self.loss_fn
+        return replace(self, inputs=_double(self.inputs), targets=_double(self.targets), loss_fn=loss_fn)
+
+    def run(self, model: nn.Module) -> Any:
+        """The module's outputs for the batch."""
+        if isinstance(self.inputs, Mapping):
+            return model(**self.inputs)
+        return model(*self.inputs) if isinstance(self.inputs, tuple | list) else model(self.inputs)
+
+    def loss(self, model: nn.Module) -> Tensor:
+        """Its loss."""
+        return self.loss_fn(self.run(model), self.targets)
+
+    @property
+    def samples(self) -> int:
+        """B; 0 when it is not clear."""
+        first = next(iter(self.inputs.values())) if isinstance(self.inputs, Mapping) else self.inputs
+        first = first[0] if isinstance(first, tuple | list) and first else first
+        same = isinstance(first, Tensor) and first.dim() > 0
+        if same and isinstance(self.targets, Tensor) and self.targets.dim() and len(self.targets) != len(first):
+            return 0
+        return len(first) if same else 0
+
+    @property
+    def x(self) -> Tensor | None:
+        """The inputs, if they are one tensor."""
+        return self.inputs if isinstance(self.inputs, Tensor) else None
+
+
+def _taken(value: Any, samples: Tensor) -> Any:
+    if isinstance(value, Tensor):
+        return value[samples] if value.dim() and len(value) > int(samples.max()) else value
+    if isinstance(value, Mapping):
+        return {key: _taken(part, samples) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_taken(part, samples) for part in value)
+    return value
+
+
+def _double(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.double() if value.is_floating_point() else value
+    if isinstance(value, Mapping):
+        return {key: _double(part) for key, part in value.items()}
+    if isinstance(value, tuple | list):
+        return type(value)(_double(part) for part in value)
+    return value
+
+
+@contextmanager
+def undisturbed(seed: int = SEED) -> Iterator[None]:
+    """Random streams of its own, always the same; the user's are as before afterwards."""
+    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices=devices), torch.enable_grad():
+        torch.manual_seed(seed)
+        yield
+
+
+def one_line(error: Exception) -> str:
+    """What an error says, in one line."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{type(error).__name__}: {text}"

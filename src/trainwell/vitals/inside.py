@@ -1,0 +1,209 @@
+"""A user's module from inside, for one step: what its layers hand on, and the functions that follow them.
+
+Hooks are there only while a step is looked at; they read, and keep a few numbers a layer.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.overrides import TorchFunctionMode
+
+from trainwell.engine.moment import LayerView
+from trainwell.vitals.measures import MEASURES
+
+ACTIVATIONS: dict[Callable[..., Any], str] = {
+    **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu_), "relu"),
+    **dict.fromkeys((torch.sigmoid, Tensor.sigmoid, Tensor.sigmoid_, F.sigmoid), "sigmoid"),
+    **dict.fromkeys((torch.tanh, Tensor.tanh, Tensor.tanh_, F.tanh), "tanh"),
+    F.gelu: "gelu",
+    F.silu: "silu",
+    F.mish: "mish",
+    F.elu: "elu",
+    F.selu: "selu",
+    F.celu: "celu",
+    F.leaky_relu: "leaky_relu",
+    F.prelu: "prelu",
+    F.softplus: "softplus",
+    F.hardtanh: "hard_tanh",
+    F.relu6: "relu6",
+    F.hardswish: "hard_swish",
+    F.hardsigmoid: "hard_sigmoid",
+    F.softsign: "softsign",
+}
+"""Functions that a module may call, whether through a layer or by themselves, by our names."""
+
+STRAIGHT = frozenset(
+    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d embedding dropout dropout1d dropout2d "
+    "dropout3d feature_dropout batch_norm add sub mul div matmul mm bmm addmm einsum view reshape flatten unflatten squeeze "
+    "unsqueeze transpose permute movedim swapaxes t contiguous expand repeat cat concat stack split chunk unbind narrow "
+    "select index_select gather sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
+    "adaptive_avg_pool3d interpolate pad roll flip to float double type clone detach neg dim size numel stride is_floating_point "
+    "zeros_like ones_like zeros ones new_zeros new_ones empty_like rsub is_contiguous item tolist register_hook "
+    "requires_grad_ view_as reshape_as type_as expand_as rot90 unfold fold scaled".split()
+)
+"""Functions that keep a map straight, or look at it only; any other may bend it."""
+
+LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
+
+BENT = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
+"""Layers that bend by themselves, in kernels that no one sees into."""
+
+OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
+CONVOLUTIONS = (nn.modules.conv._ConvNd,)
+NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
+MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units
+EMPTY = torch.zeros(1, 0, 0)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A module with a matrix of weights of its own.
+
+    Attributes:
+        weights: names of its matrices in the whole module; a recurrent layer has several.
+    """
+
+    name: str
+    module: nn.Module
+    weights: tuple[str, ...]
+
+
+def layers_of(model: nn.Module) -> list[Layer]:
+    """Modules that hold weight matrices themselves, in the order of their definition; norms are none."""
+    found = []
+    for name, module in model.named_modules():
+        own = [key for key, p in module.named_parameters(recurse=False) if p.dim() > 1]
+        if own and not isinstance(module, NORMS):
+            prefix = f"{name}." if name else ""
+            found.append(Layer(name or type(module).__name__.lower(), module, tuple(prefix + key for key in own)))
+    return found
+
+
+class Inside:
+    """Looks into one or more forward passes of a training step; the last pass counts.
+
+    Attributes:
+        signals: (layer, signal) → a number, on the module's device.
+        order: names of the layers as they were called. functions: the activation after a layer, by its name.
+        entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
+        bends: functions and layers that are not linear, of one pass.
+    """
+
+    def __init__(self, layers: list[Layer]) -> None:
+        self.signals: dict[tuple[str, str], Tensor] = {}
+        self.order: list[str] = []
+        self.functions: dict[str, str] = {}
+        self.entering: Tensor | None = None
+        self.bends = 0
+        self._layers, self._pending = layers, None
+        self._mode, self._handles, self._depth = _Mode(self), [], 0
+        self._current: Layer | None = None
+
+    def attach(self, root: nn.Module, *, deep: bool) -> None:
+        """Begin to look; `deep`: into the layers too, which a compiled module does not permit."""
+        if not deep:
+            return
+        for layer in self._layers:
+            self._handles.append(layer.module.register_forward_hook(self._ran(layer)))
+        self._handles.append(root.register_forward_pre_hook(self._enter))
+        self._handles.append(root.register_forward_hook(self._leave, always_call=True))
+
+    def detach(self) -> None:
+        """Take all hooks away."""
+        for handle in self._handles:
+            handle.remove()
+        self._handles.clear()
+        while self._depth:
+            self._leave()
+
+    def activated(self, name: str, output: Tensor) -> None:
+        """A function was applied: it shows what the layer before it hands on."""
+        layer, self._pending = self._current, None
+        if layer is not None:
+            self.functions[layer.name] = name
+            with torch._C.DisableTorchFunction():
+                self._measure(layer, name, output)
+
+    def _enter(self, *ignored: object) -> None:
+        if torch.is_grad_enabled():
+            self._depth += 1
+            if self._depth == 1:
+                self._current = self._pending = None
+                self._mode.__enter__()
+
+    def _leave(self, *ignored: object) -> None:
+        if self._depth:
+            self._depth -= 1
+            if self._depth == 0:
+                self._mode.__exit__(None, None, None)
+                self._settle()
+
+    def _ran(self, layer: Layer) -> Callable[..., None]:
+        def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:
+            if not self._depth:
+                return
+            with torch._C.DisableTorchFunction():  # what is done here is not the module's doing
+                note(given, output)
+
+        def note(given: tuple[object, ...], output: object) -> None:
+            self._settle()
+            if layer.name not in self.order:
+                if not self.order and given and isinstance(given[0], Tensor) and given[0].is_floating_point():
+                    self.entering = _units_last(layer, given[0].detach())
+                self.order.append(layer.name)
+            self.bends += isinstance(layer.module, BENT)
+            first = output[0] if isinstance(output, tuple) and output else output
+            self._current = layer
+            if isinstance(first, Tensor) and first.is_floating_point():
+                self._pending = (layer, first.detach())
+
+        return hook
+
+    def _settle(self) -> None:
+        """No function followed the layer that ran before: its own output is what it hands on."""
+        if self._pending is not None:
+            layer, output = self._pending
+            kind = getattr(layer.module, "nonlinearity", None) if isinstance(layer.module, nn.RNN) else None
+            self._measure(layer, kind or "identity", output)
+            self._pending = None
+
+    @torch.no_grad()
+    def _measure(self, layer: Layer, function: str, output: Tensor) -> None:
+        units = _units_last(layer, output.detach())
+        if not units.numel() or units.dim() != 2:
+            return
+        units = units[:: -(-len(units) // MOST_SAMPLES)].float()
+        view = LayerView(layer.name, function, EMPTY, activation=units[None])
+        for name in OF_LAYERS:
+            if (value := MEASURES[name](view)) is not None:
+                self.signals[layer.name, name] = value
+
+
+class _Mode(TorchFunctionMode):
+    """Sees every function that is applied while it is on."""
+
+    def __init__(self, inside: Inside) -> None:
+        super().__init__()
+        self._inside = inside
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        output = func(*args, **(kwargs or {}))
+        called = getattr(func, "__name__", "")
+        self._inside.bends += called.strip("_") not in STRAIGHT and called not in LOOKS
+        name = ACTIVATIONS.get(func)
+        if name is not None and isinstance(output, Tensor):
+            self._inside.activated(name, output)
+        return output
+
+
+def _units_last(layer: Layer, signal: Tensor) -> Tensor:
+    """A signal at a layer as (samples, units): a convolution has its channels in axis 1, other layers last."""
+    if isinstance(layer.module, CONVOLUTIONS) and signal.dim() > 2:
+        return signal.transpose(1, -1).flatten(0, -2)
+    return signal.flatten(0, -2) if signal.dim() > 1 else signal[:, None]

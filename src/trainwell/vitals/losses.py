@@ -1,0 +1,176 @@
+"""What the autograd graph of a loss tells: which loss it is, what the outputs passed last, and whether shapes broadcast.
+
+Only nodes and their shapes are read; they stay after `backward`, which frees what it no longer needs.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+
+Node = Any  # of torch.autograd.graph
+
+PRIMARY = {
+    "NllLoss": "nll",
+    "NllLoss2D": "nll",
+    "BinaryCrossEntropyWithLogits": "binary-logits",
+    "BinaryCrossEntropy": "binary",
+    "MseLoss": "squared",
+    "SmoothL1Loss": "huber",
+    "HuberLoss": "huber",
+    "SoftMarginLoss": "margin",
+    "MultiMarginLoss": "margin",
+}
+"""Nodes of torch's losses, and the kind of loss they are."""
+
+FUNCTIONS = {
+    "Softmax": "softmax",
+    "SafeSoftmax": "softmax",
+    "LogSoftmax": "log_softmax",
+    "Sigmoid": "sigmoid",
+    "LogSigmoid": "log_sigmoid",
+    "Tanh": "tanh",
+    "Relu": "relu",
+    "Softplus": "softplus",
+    "Elu": "elu",
+    "LeakyRelu": "leaky_relu",
+    "Gelu": "gelu",
+    "Silu": "silu",
+    "Hardtanh": "hardtanh",
+}
+"""Element-wise nodes by the function they are; a layer's output that passed none of them is the layer's own."""
+
+ALIASES = frozenset(
+    "View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Clone ToCopy Select Slice Transpose T Permute Alias Expand Index "
+    "Split SplitWithSizes Unbind Cat Stack Contiguous AsStrided Flatten Unflatten Movedim".split()
+)
+"""Nodes that only arrange numbers."""
+
+WEIGHTED = frozenset(
+    "Addmm Mm Bmm Baddbmm Linear Convolution MkldnnConvolution Embedding EmbeddingBag CudnnRnn MkldnnRnnLayer "
+    "NativeBatchNorm NativeLayerNorm NativeGroupNorm CompiledFunction AccumulateGrad".split()
+)
+"""Where a network's layers begin; a loss has none of them."""
+
+MOST_NODES = 200
+
+
+@dataclass(frozen=True)
+class LossReading:
+    """What a loss is made of.
+
+    Attributes:
+        kind: cross-entropy, nll, binary-logits, binary, squared, absolute, huber, margin; "" when it is none of them or
+            more than one.
+        output: the last function that the outputs passed before the loss ("softmax" … or "identity"); "" when unknown.
+        shape: of the outputs as the loss took them.
+        compared: the shape in which outputs and targets were compared; larger than `shape` when they broadcast.
+        terms: how many terms were summed up without being divided by their number; 1 for a mean, 0 when unknown.
+    """
+
+    kind: str = ""
+    output: str = ""
+    shape: tuple[int, ...] = ()
+    compared: tuple[int, ...] = ()
+    terms: int = 1
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether every output was compared with every target."""
+        return size(self.compared) > size(self.shape) > 0
+
+
+def read_loss(loss: Tensor) -> LossReading:
+    """What the loss of one batch is."""
+    found = [(node, PRIMARY[name_of(node)]) for node in nodes_above(loss.grad_fn) if name_of(node) in PRIMARY]
+    if len(found) > 1:
+        return LossReading()
+    if not found:
+        return _by_hand(loss)
+    node, kind = found[0]
+    below, compared = through(source(node))
+    if kind != "nll":
+        return LossReading(kind, output_of(below), shape_of(below), compared, _terms(node, size(compared)))
+    rows = shape_of(below)
+    terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0)
+    if name_of(below) == "LogSoftmax":
+        below, kind = through(source(below))[0], "cross-entropy"
+    return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms)
+
+
+def _terms(node: Node, compared: int) -> int:
+    """1 where torch's loss takes the mean, the number of terms where it sums; 0 where something else follows it."""
+    reduction = getattr(node, "_saved_reduction", 1)  # 0: none, 1: mean, 2: sum
+    return compared if reduction == 2 else int(reduction == 1)
+
+
+def _by_hand(loss: Tensor) -> LossReading:
+    """A loss written with the usual operations: a mean of squares, of absolute values, or −Σ t·log p."""
+    names = [name_of(node) for node in nodes_above(loss.grad_fn)]
+    differences = [node for node in nodes_above(loss.grad_fn) if name_of(node) in ("Sub", "Rsub")]
+    power = "squared" if "Pow" in names else "absolute" if "Abs" in names else ""
+    rest = set(names) - ALIASES - {"Pow", "Abs", "Sub", "Rsub", "Mean", "Sum", "Div", "Mul", "Add"}
+    if power and len(differences) == 1 and not rest:
+        compared = shape_of(differences[0])
+        below, _ = through(source(differences[0]))
+        return LossReading(power, output_of(below), shape_of(below), compared, int("Mean" in names))
+    logs = [node for node in nodes_above(loss.grad_fn) if name_of(node) == "LogSoftmax"]
+    if len(logs) == 1 and not {"Pow", "Exp", "Mm", "Bmm"} & set(names):
+        below, _ = through(source(logs[0]))
+        mean = int("Mean" in names or "Div" in names)
+        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(below), mean)
+    return LossReading()
+
+
+def nodes_above(root: Node) -> Iterator[Node]:
+    """Nodes of the loss, from its end towards the outputs, down to the network's layers."""
+    waiting, seen = [root], set()
+    while waiting and len(seen) < MOST_NODES:
+        node = waiting.pop()
+        if node is None or node in seen or name_of(node) in WEIGHTED:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [child for child, _ in node.next_functions]
+
+
+def through(node: Node) -> tuple[Node, tuple[int, ...]]:
+    """The first node below that does not only arrange numbers, and the shape in which the loss took them."""
+    first = shape_of(node)
+    while node is not None and name_of(node) in ALIASES and name_of(node) not in ("Cat", "Stack"):
+        if name_of(node) == "Expand" and size(shape_of(node)) > size(shape_of(source(node))):
+            return through(source(node))[0], first
+        node = source(node)
+    return node, first
+
+
+def output_of(node: Node) -> str:
+    """The function of a node, or identity for that of a layer; "" when it is something else."""
+    name = name_of(node)
+    return FUNCTIONS.get(name, "identity" if name in WEIGHTED - {"CompiledFunction"} else "")
+
+
+def source(node: Node) -> Node:
+    """What a node took first."""
+    return next((child for child, _ in node.next_functions if child is not None), None) if node is not None else None
+
+
+def name_of(node: Node) -> str:
+    """The operation of a node: "Addmm" of an AddmmBackward0."""
+    return "" if node is None else re.sub(r"Backward\d*$", "", type(node).__name__)
+
+
+def shape_of(node: Node) -> tuple[int, ...]:
+    """The shape of what an operation gave."""
+    known = getattr(node, "_input_metadata", None)
+    return tuple(known[0].shape) if known else ()
+
+
+def size(shape: tuple[int, ...]) -> int:
+    """Numbers in a tensor of this shape; 0 for ()."""
+    total = 1 if shape else 0
+    for length in shape:
+        total *= length
+    return total

@@ -1,0 +1,312 @@
+"""What is known of a user's training beside the figures of its record: its parts, its loss, its targets, its loop."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.vitals.inside import CONVOLUTIONS, NORMS, Layer
+from trainwell.vitals.losses import LossReading
+from trainwell.vitals.origin import Origin
+
+DROPOUTS = (nn.modules.dropout._DropoutNd,)
+MODAL = (*DROPOUTS, nn.modules.batchnorm._BatchNorm)
+"""Layers that do one thing in training and another in evaluation."""
+
+CLASS_LOSSES = ("cross-entropy", "nll", "binary-logits", "binary", "margin")
+ENOUGH = 4096  # targets and rows of inputs that are remembered
+MOST_CLASSES = 1000
+
+
+@dataclass(frozen=True)
+class Stuck:
+    """Parameters that do not learn, by the reason.
+
+    Attributes:
+        frozen: of layers that look as they were first drawn, and don't require a gradient.
+        unreached: without a gradient at every look. forgotten: in no optimizer though they look as first drawn.
+        left_out: in no optimizer, of layers that were trained before. known: whether the optimizer is known.
+        everything: whether nothing at all is trained.
+    """
+
+    frozen: tuple[str, ...] = ()
+    unreached: tuple[str, ...] = ()
+    forgotten: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    everything: bool = False
+
+
+@dataclass(frozen=True)
+class Program:
+    """A user's training as far as it was seen.
+
+    Attributes:
+        settings: plain values by the paths of remedies (`optimizer.learning_rate`, `network.activation` …).
+        loss: what the loss is made of. targets: what they are like. outputs: (B, C) as the loss takes them.
+        given_task: as the user named it, or "".
+        batch: samples in a batch, 0 when unknown.
+        bends: functions and layers of a forward pass that are not linear; weighted: layers with weights in it; None when not looked at.
+        symmetric: layers whose units are all alike and get the same gradient.
+        accumulating: looks at which an old gradient was still in the sum, and all such looks.
+        training_in_eval: updates made in evaluation mode, of all; judged_in_train: judgements made in training mode, of all.
+        modal: whether the module has layers that the mode matters for, among its trained parts.
+        stuck: parameters that do not learn.
+        idle_biases: layers whose bias a norm after them takes away again.
+        dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
+        origin: where the first NaN came from. over: whether the training has ended.
+        constant_inputs: share of inputs that never change. notes: what could not be looked at, and why.
+        output_range, target_range: of what was compared.
+    """
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    loss: LossReading = field(default_factory=LossReading)
+    targets: "Targets | None" = None
+    given_task: str = ""
+    batch: int = 0
+    bends: int | None = None
+    weighted: int | None = None
+    symmetric: tuple[str, ...] = ()
+    accumulating: tuple[int, int] = (0, 0)
+    training_in_eval: tuple[int, int] = (0, 0)
+    judged_in_train: tuple[int, int] = (0, 0)
+    modal: bool = False
+    stuck: Stuck = field(default_factory=Stuck)
+    idle_biases: tuple[str, ...] = ()
+    dropout: float = 0.0
+    penalty: float | None = None
+    origin: Origin | None = None
+    over: bool = False
+    constant_output: bool = False
+    output_range: tuple[float, float] | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def task(self) -> str:
+        """regression, binary, multiclass, or "" when it is not clear."""
+        if self.given_task:
+            return {"classification": "multiclass"}.get(self.given_task, self.given_task)
+        kind = self.loss.kind
+        if kind in ("cross-entropy", "nll", "margin"):
+            return "multiclass"
+        if kind in ("binary-logits", "binary"):
+            return "binary"
+        if self.targets is not None and kind in ("squared", "absolute", "huber"):
+            return self.targets.task
+        return ""
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the targets of some batches are like.
+
+    Attributes:
+        task: binary, multiclass or regression, as far as the numbers tell; "" for images, sequences and the like.
+        classes: how many of them. chance: loss of the best constant prediction, by the kind of loss.
+        low, high, mean, std: of the numbers. whole: whether they are whole numbers by type.
+        constant: whether all are equal. count: seen.
+    """
+
+    task: str
+    count: int
+    classes: int
+    counts: tuple[int, ...]
+    one_hot: bool
+    whole: bool
+    constant: bool
+    low: float
+    high: float
+    mean: float
+    std: float
+    spread: float
+    deviation: float
+
+    def chance(self, loss: LossReading) -> float | None:
+        """The loss of the best constant prediction; None where that is not known."""
+        one = self._of_one(loss)
+        return one * loss.terms if one is not None and loss.terms else None
+
+    def _of_one(self, loss: LossReading) -> float | None:
+        """The same, as a mean."""
+        kind = loss.kind
+        if self.constant or not self.count:
+            return None
+        if kind in ("cross-entropy", "nll") and self.counts:
+            return entropy(self.counts)
+        if kind in ("binary-logits", "binary") and 0 <= self.low and self.high <= 1:
+            return self.binary_entropy if not self.one_hot else None
+        if kind == "squared" and self.task:
+            return self.spread
+        if kind == "absolute" and self.task:
+            return self.deviation
+        return None
+
+    @property
+    def binary_entropy(self) -> float:
+        """Mean over the columns of −p ln p − (1−p) ln(1−p), for a single column."""
+        p = min(max(self.mean, 1e-6), 1 - 1e-6)
+        return float(-(p * torch.tensor(p).log() + (1 - p) * torch.tensor(1 - p).log()))
+
+
+def entropy(counts: Sequence[int]) -> float:
+    """−Σ p ln p of classes by their counts.
+
+    >>> round(entropy([1, 1]), 4)
+    0.6931
+    """
+    p = torch.tensor([c for c in counts if c], dtype=torch.float64)
+    p /= p.sum()
+    return float(-(p * p.log()).sum())
+
+
+def targets_of(parts: Sequence[Tensor], loss: LossReading, inputs_like: bool) -> Targets | None:
+    """What the targets of some batches are like; None when nothing can be said.
+
+    Args:
+        parts: (B, …) each. inputs_like: whether they are the inputs again, as for an autoencoder.
+    """
+    if not parts or any(part.shape[1:] != parts[0].shape[1:] for part in parts):
+        return None
+    y = torch.cat([part.detach().cpu() for part in parts])
+    if not y.numel():
+        return None
+    whole = not (y.is_floating_point() or y.is_complex())
+    flat = y.double().reshape(len(y), -1)
+    if not bool(torch.isfinite(flat).all()):
+        flat = torch.nan_to_num(flat, nan=0.0, posinf=0.0, neginf=0.0)
+    low, high = float(flat.min()), float(flat.max())
+    one_hot = flat.shape[1] > 1 and low == 0 and high == 1 and bool((flat.sum(1) == 1).all())
+    one_hot = one_hot and bool(((flat == 0) | (flat == 1)).all())
+    counts = _counts(flat, one_hot, classes=loss.kind in ("cross-entropy", "nll", "margin") or whole)
+    values = flat.unique() if flat.shape[1] == 1 else flat.new_zeros(0)
+    centred = flat - flat.mean(0)
+    return Targets(
+        task="" if inputs_like else _task(flat, values, whole, one_hot, counts),
+        count=len(flat),
+        classes=len(counts),
+        counts=counts,
+        one_hot=one_hot,
+        whole=whole,
+        constant=bool((flat == flat[0]).all()),
+        low=low,
+        high=high,
+        mean=float(flat.mean()),
+        std=float(flat.std(correction=0)),
+        spread=float(centred.square().mean()),
+        deviation=float((flat - flat.median(0).values).abs().mean()),
+    )
+
+
+def _counts(flat: Tensor, one_hot: bool, *, classes: bool) -> tuple[int, ...]:
+    """How often each class occurs; nothing when the numbers are no classes."""
+    if one_hot:
+        return tuple(int(n) for n in flat.sum(0))
+    numbers = flat.reshape(-1)
+    numbers = numbers[numbers >= 0]  # −100 and −1 mark places that do not count
+    if not len(numbers) or bool((numbers != numbers.round()).any()) or float(numbers.max()) >= MOST_CLASSES:
+        return ()
+    found = torch.bincount(numbers.long())
+    dense = float((found > 0).double().mean()) > 0.9 and len(found) <= 100
+    return tuple(int(n) for n in found) if classes or dense else ()
+
+
+def _task(flat: Tensor, values: Tensor, whole: bool, one_hot: bool, counts: tuple[int, ...]) -> str:
+    """What numbers are to be predicted, told by themselves."""
+    if one_hot:
+        return "multiclass"
+    if flat.shape[1] > 1:
+        return "multiclass" if whole else "regression"
+    if len(values) == 2 and values.tolist() in ([0.0, 1.0], [-1.0, 1.0]):
+        return "binary"
+    evenly = bool(counts) and len(counts) > 2 and min(counts) > 0
+    evenly = evenly and entropy(counts) > 0.9 * float(torch.tensor(float(len(counts))).log()) and len(counts) <= 20
+    if evenly and flat.shape[1] == 1 and sum(counts) == len(flat):
+        return "multiclass"
+    return "multiclass" if whole and counts else "regression"
+
+
+def settings_of(model: nn.Module, optimizers: Sequence[Any], layers: Sequence[Layer]) -> dict[str, Any]:
+    """Module and optimizer as plain values, by the paths of remedies."""
+    kinds = [type(module).__name__ for module in model.modules()]
+    norm = (
+        "batch"
+        if any("BatchNorm" in k for k in kinds)
+        else "layer"
+        if any(isinstance(m, NORMS) for m in model.modules())
+        else "none"
+    )
+    values: dict[str, Any] = {
+        "network.depth": max(0, len(layers) - 1),
+        "network.norm": norm,
+        "network.residual": False,
+        "regularisation.dropout": max((m.p for m in model.modules() if isinstance(m, DROPOUTS)), default=0.0),
+        "initialiser.name": "as it comes",
+    }
+    for optimizer in optimizers[:1]:
+        group = optimizer.param_groups[0]
+        values["optimizer.name"] = type(optimizer).__name__.lower()
+        values["optimizer.learning_rate"] = float(group.get("initial_lr", group["lr"]))
+        values["optimizer.weight_decay"] = float(group.get("weight_decay", 0.0))
+        momentum = group.get("momentum", group.get("betas", (0.0,))[0])
+        values["optimizer.momentum"] = float(momentum)
+    return values
+
+
+def idle_biases(model: nn.Module) -> tuple[str, ...]:
+    """Layers with a bias directly before a batch norm, in an `nn.Sequential`."""
+    found = []
+    for name, parent in model.named_modules():
+        if isinstance(parent, nn.Sequential):
+            children = list(parent.named_children())
+            for (key, one), (_, other) in zip(children, children[1:], strict=False):
+                weighted = isinstance(one, (nn.Linear, *CONVOLUTIONS))
+                if weighted and one.bias is not None and isinstance(other, nn.modules.batchnorm._BatchNorm):
+                    found.append(f"{name}.{key}" if name else key)
+    return tuple(found)
+
+
+@torch.no_grad()
+def looks_untrained(module: nn.Module) -> bool:
+    """Whether a layer's weights are as torch draws them: uniform within ±1/√fan_in, and nothing beyond.
+
+    A trained weight soon leaves that range, or its even spread.
+    """
+    weight = getattr(module, "weight", None)
+    if not isinstance(weight, Tensor) or weight.dim() < 2 or isinstance(module, nn.Embedding):
+        return False
+    w = weight.detach().float().flatten(1)
+    bound = w.shape[1] ** -0.5
+    largest, kurtosis = float(w.abs().max()) / bound, float((w**4).mean() / (w**2).mean().clamp_min(1e-30) ** 2)
+    enough = w.numel() >= 32
+    within = largest <= 1.0001 and largest > 1 - 8 / w.numel()
+    return enough and within and abs(kurtosis - 1.8) < 8 / w.numel() ** 0.5
+
+
+@torch.no_grad()
+def alike(matrix: Tensor) -> bool:
+    """Whether the rows of a weight matrix (H, …) are all the same, H > 1."""
+    rows = matrix.detach().flatten(1)
+    if len(rows) < 2:
+        return False
+    return bool((rows - rows[0]).abs().max() <= 1e-6 * rows.abs().max())
+
+
+def stuck_parameters(model: nn.Module, optimizers: Sequence[Any], unreached: Sequence[str], *, known: bool) -> Stuck:
+    """Which parameters do not learn, and why. `unreached`: those without a gradient at every look."""
+    held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
+    named = dict(model.named_parameters())
+    fresh = {name for name, module in model.named_modules() if looks_untrained(module)}
+    of_fresh = {n for n in named if n.rpartition(".")[0] in fresh}
+    trained = [n for n, p in named.items() if p.requires_grad and (not known or id(p) in held)]
+    return Stuck(
+        frozen=tuple(n for n, p in named.items() if not p.requires_grad and n in of_fresh and n.endswith("weight")),
+        unreached=tuple(n for n in unreached if named[n].requires_grad and n in trained),
+        forgotten=tuple(
+            n for n, p in named.items() if known and p.requires_grad and id(p) not in held and n in of_fresh
+        ),
+        left_out=tuple(
+            n for n, p in named.items() if known and p.requires_grad and id(p) not in held and n not in of_fresh
+        ),
+        everything=bool(named) and not trained,
+    )
