@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from trainwell.engine.record import Record
 from trainwell.vitals.foreign import Accumulation, Weights, bare, witness_of
@@ -109,8 +110,7 @@ class Observer:
         for optimizer in self._optimizers:
             self._follow(optimizer)
         if not self._known:
-            hook = torch.optim.optimizer.register_optimizer_step_pre_hook(self._discover)
-            self._handles.append(hook)
+            self._handles.append(register_optimizer_step_pre_hook(self._discover))
 
     def _follow(self, optimizer: Any) -> None:
         self._know(optimizer)
