@@ -15,7 +15,7 @@ from trainwell.version import VERSION
 
 if TYPE_CHECKING:
     from trainwell.adapters import Watch as Watch, watch as watch
-    from trainwell.diagnosis.check import check_module as check
+    from trainwell.diagnosis import check as check
     from trainwell.engine import joined as joined
     from trainwell.estimators import (
         Classifier as Classifier,

@@ -1,14 +1,31 @@
-"""The page of a watched training."""
+"""The page of a watched training as a file."""
 
 from pathlib import Path
 
+from trainwell.base import InputError
 from trainwell.base.files import replace_text
 from trainwell.diagnosis import Finding
 from trainwell.engine.record import Record
+from trainwell.report.watched import render
+from trainwell.report.watched_program import Watched
 from trainwell.vitals.program import Program
 
 
 def write_page(path: Path, record: Record, findings: list[Finding], program: Program) -> Path:
-    """Write it."""
-    replace_text(path, "\n".join(f.message for f in findings))
+    """Write the page, and give its path; its folder is made.
+
+    Raises:
+        InputError: it can't be written there.
+    """
+    if path.is_dir():
+        raise InputError(
+            f"The report can't be written to '{path}': that is a folder. Name a file in it, as report.html."
+        )
+    page = render(Watched(record, tuple(findings), program))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_text(path, page)
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise InputError(f"The report can't be written to '{path}': {reason}. Name another file.") from error
     return path

@@ -57,7 +57,7 @@ class Watch:
                 are such; what is not given is not judged.
         """
         self._observer.step(loss, inputs=inputs, targets=targets, outputs=outputs)
-        if self._status.due(self._observer.steps):
+        if self._status.due():
             self._status.show(self._observer.steps, loss, self._judged(over=False))
 
     def validate(self, *, loss: Tensor | float | None = None, **metrics: Tensor | float) -> None:

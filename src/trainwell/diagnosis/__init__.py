@@ -6,7 +6,6 @@ their origin at the top of its own file; its kind is explained in `KINDS`. A rul
 enough. `testing.faults` plants its fault, and holds the healthy trainings on which it is silent.
 """
 
-from trainwell.diagnosis.check import check_module as check, check_module as check_module
 from trainwell.diagnosis.case import Case as Case, Threshold as Threshold
 from trainwell.diagnosis.diagnose import (
     CAUSES as CAUSES,
@@ -25,3 +24,4 @@ from trainwell.diagnosis.finding import (
     write_findings as write_findings,
 )
 from trainwell.diagnosis.kind import Kind as Kind
+from trainwell.diagnosis.preflight import check as check

@@ -1,26 +1,8 @@
-"""Kinds of finding about data and program: what is fed in, what is minimised, and what the loop forgets."""
+"""Kinds of finding about the program: what is minimised, what the loop forgets, and what the checks before it find."""
 
 from trainwell.diagnosis.kind import Kind
 
 PROGRAM_KINDS: dict[str, Kind] = {
-    "unscaled-inputs": Kind(
-        "Inputs are far from mean 0 and deviation 1, so that neither first weights nor rate suit them.",
-        "The largest absolute mean and the largest deviation of what the network is really fed.",
-        ("no standardising", "pixels from 0 to 255", "divided twice"),
-        ("standardise by the training part", "batch norm on the inputs"),
-        ("D10 P1 (N0 N1)", "LeCun et al. 1998, Efficient BackProp", "UMLAUT: |x| > 1"),
-        """
-    fed:     age 38 ± 14    income 52000 ± 31000
-    wanted:  age  0 ±  1    income     0 ±     1
-    """,
-    ),
-    "constant-input": Kind(
-        "An input has the same value in all rows, and tells nothing.",
-        "The deviation of each input.",
-        ("a column without information", "a fault in the preparation"),
-        ("leave the column out",),
-        ("P4 (N4)", "TheDeepChecker: feature std 0"),
-    ),
     "initial-loss-off": Kind(
         "The untrained network's loss is far from that of chance.",
         "The first loss against the entropy of the classes (ln C for C equal ones) or the variance of the target.",
@@ -40,97 +22,156 @@ PROGRAM_KINDS: dict[str, Kind] = {
         "The loss on a tiny batch after many steps without regularisation.",
         ("targets shuffled against inputs", "the wrong loss or output", "network too small", "rate"),
         ("look at the batch by eye", "check loss and output", "a larger network"),
-        ("B3 (N1 N4)", "TheDeepChecker: 16 samples, 1000 iterations"),
+        (
+            "B3 (N1 N4)",
+            "Karpathy 2019, A Recipe for Training Neural Networks",
+            "TheDeepChecker: 16 samples, 1000 iterations",
+        ),
+        """
+    loss │╲___________________   stuck: look for the fault here, it is cheapest
+         │╲
+         │ ╲__
+         │    ╲_______________   the same ten rows, learned by heart
+         └────────────────────▶ step
+    """,
     ),
     "gradient-check-failed": Kind(
         "The program's gradient differs from the numerical one.",
         "Centred differences in float64 against autograd, relative error.",
         ("an operation of one's own with a wrong backward pass", "a detached tensor"),
-        ("correct the backward pass",),
+        ("correct the backward pass", "let autograd do it"),
         ("B4 (N1)", "TheDeepChecker: relative error > 0.01"),
+        """
+    loss │      ╱ · slope by differences: (f(w+ε) − f(w−ε)) / 2ε
+         │    _╱·
+         │ __╱ ·   slope that backward() says
+         └──────────▶ w
+    """,
     ),
     "loss-output-mismatch": Kind(
-        "Loss and output activation do not belong together.",
-        "Output activation, loss and task.",
+        "Loss, outputs and targets do not belong together.",
+        "The loss, the function at the network's end, and the ranges of outputs and targets: a softmax over one unit, "
+        "targets outside [0, 1] in a binary cross-entropy, classes as quantities, targets out of the outputs' reach.",
         ("sigmoid with squared error for classes", "ReLU on the output of a regression", "one output with softmax"),
-        ("cross-entropy from logits for classes", "no activation on a regression's output"),
-        ("D9 A11 L7 (N0–N4)", "NeuraLint"),
+        (
+            "cross-entropy from logits for classes",
+            "no activation on a regression's output",
+            "as many outputs as classes",
+        ),
+        ("D9 A11 L7 (N0–N4)", "NeuraLint", "AutoTrainer, DeepDiagnosis: output range against labels"),
+        """
+    targets of a regression   ├───────────┼───────────┤
+                             −2           0          +2
+    outputs through ReLU                  ├───────────▶     never below 0
+    """,
     ),
     "double-softmax": Kind(
-        "Softmax is applied twice: probabilities go into a loss that expects logits.",
-        "Outputs that sum to 1 going into a cross-entropy from logits.",
-        ("a softmax at the network's end, with CrossEntropyLoss",),
-        ("leave the softmax out in training",),
+        "Softmax (or sigmoid) is applied twice: probabilities go into a loss that expects logits.",
+        "Outputs that are probabilities, going into a cross-entropy from logits.",
+        ("a softmax at the network's end, with CrossEntropyLoss", "a sigmoid, with BCEWithLogitsLoss"),
+        ("leave the function out in training", "a loss that takes probabilities or their logarithm"),
         ("A10 A11 (N0 N4)", "pytorch/pytorch issue 55902", "UMLAUT"),
+        """
+    logits   8    0    0
+    once   0.999  0    0       loss near 0
+    twice  0.58  0.21 0.21     never surer than this: loss stays above 0.55
+    """,
     ),
     "target-shape-mismatch": Kind(
         "Outputs and targets have shapes that broadcast: every output is compared with every target.",
         "Shapes such as (B,) against (B, 1).",
         ("a missing squeeze or unsqueeze",),
-        ("equal shapes",),
+        ("equal shapes", "y.unsqueeze(1), or outputs.squeeze(1)"),
         ("D9 (N4)", "torch's warning in mse_loss"),
+        """
+    (3,) − (3, 1)      y₁  y₂  y₃
+                  ŷ₁   ■   ·   ·      wanted: the ■
+                  ŷ₂   ·   ■   ·      computed: all nine, so that
+                  ŷ₃   ·   ·   ■      the best output is the mean
+    """,
     ),
     "gradients-accumulate": Kind(
         "Gradients of earlier batches are still in the sum.",
-        "The gradient at a step against that of its batch alone.",
-        ("zero_grad is missing",),
+        "The gradient at an update against that of the update before: all of the old one is in it.",
+        ("zero_grad is missing", "zero_grad between backward and step of another optimizer"),
         ("optimizer.zero_grad() in every step",),
-        ("TrainCheck",),
+        ("TrainCheck", "PyTorch FAQ"),
+        """
+    step 1   g₁
+    step 2   g₁ + g₂
+    step 3   g₁ + g₂ + g₃      ever longer steps in old directions
+    """,
     ),
     "parameters-not-updated": Kind(
         "Some parameters never change.",
-        "Parameters that get no gradient or are in no optimizer.",
-        ("frozen by mistake", "a module created after the optimizer", "a detached tensor"),
-        ("hand all parameters to the optimizer", "requires_grad_(True)"),
+        "Parameters that get no gradient, are in no optimizer, or are frozen though they look as first drawn.",
+        (
+            "frozen by mistake",
+            "a module created after the optimizer",
+            "layers kept in a plain list",
+            "a detached tensor",
+        ),
+        ("hand all parameters to the optimizer", "requires_grad_(True)", "nn.ModuleList instead of a list"),
         ("SageMaker Debugger: UnchangedTensor", "TheDeepChecker: untrained weights"),
+        """
+    output    ████ learns        optimizer(model.head.parameters())
+    hidden.1  ░░░░ as drawn
+    hidden.0  ░░░░ as drawn      random features
+    """,
     ),
     "wrong-mode": Kind(
         "Training in evaluation mode, or judging in training mode.",
-        "The mode of modules at update and at validation.",
+        "The mode of modules at updates and judgements, where dropout or batch norm make a difference.",
         ("model.train() is missing after an evaluation", "model.eval() is missing before it"),
         ("set the mode at the head of both loops",),
         ("R2 R3 (N0)", "TrainCheck"),
+        """
+    epoch 1   train() ███████  eval() ██
+    epoch 2           ███████  eval() ██     still eval(): no dropout, no batch statistics
+                      ↑ train() is missing here
+    """,
     ),
     "batch-leak": Kind(
         "A sample's output depends on other samples of the batch.",
         "The gradient of output i by input j ≠ i, in evaluation mode.",
-        ("a reshape or view that mixes axes", "a norm over the batch axis"),
-        ("correct the axes",),
-        ("Karpathy 2019", "TheDeepChecker: batch mixing"),
+        ("a reshape or view that mixes axes", "a norm or softmax over the batch axis"),
+        ("correct the axes", "permute before reshape"),
+        ("Karpathy 2019, A Recipe for Training Neural Networks", "TheDeepChecker: batch mixing"),
+        """
+    ∂ output i / ∂ input j
+          j=1 2 3              j=1 2 3
+    i=1    ■ · ·          i=1   ■ ▒ ·
+    i=2    · ■ ·  right   i=2   · ■ ▒  leaks
+    i=3    · · ■          i=3   ▒ · ■
+    """,
     ),
-    "class-imbalance": Kind(
-        "Some classes are so rare that ignoring them costs next to nothing.",
-        "Counts by class, and how often each is predicted.",
-        ("the data",),
-        ("class weights", "resampling", "a metric that counts classes alike"),
-        ("P3 P4 (N4)", "SageMaker Debugger: ratio > 10"),
+    "missing-activation": Kind(
+        "Layers with weights follow one another without a non-linearity: together they are one linear map.",
+        "Layers with weights, and functions between them, in the whole network.",
+        ("an activation was forgotten", "it was made in __init__ and not called in forward"),
+        ("a ReLU between the layers", "one linear layer, if a linear map is wanted"),
+        ("A1 (N0)", "NeuraLint: missing non-linearity", "UMLAUT: linear between layers"),
+        """
+    W₂(W₁x + b₁) + b₂ = (W₂W₁)x + (W₂b₁ + b₂)      two layers, worth one
+
+         ·  × ×        a line can part these only with a bend in it
+        × ×   · ·
+    """,
     ),
-    "label-noise": Kind(
-        "Some targets are probably wrong.",
-        "Rows that confident members of an ensemble contradict, out of fold.",
-        ("mistakes in labelling", "rows shifted against targets"),
-        ("look at these rows", "label smoothing", "a robust loss"),
-        ("P4 (N4)", "Northcutt et al. 2021"),
-    ),
-    "train-test-leak": Kind(
-        "Validation or test rows are known from training, or an input gives the target away.",
-        "Equal rows across the parts, and single inputs that predict the target almost perfectly.",
-        ("duplicates split apart", "an input made from the target", "preparation fitted on all rows"),
-        ("split by group", "leave the input out"),
-        ("P4 (N4)", "Kaufman et al. 2012", "UMLAUT: validation above 0.95"),
-    ),
-    "duplicate-rows": Kind(
-        "Rows appear several times.",
-        "Equal rows, target included.",
-        ("the data",),
-        ("keep one of each, or split them together",),
-        ("P4 (N4)",),
-    ),
-    "data-drift": Kind(
-        "Training and validation or test rows differ systematically.",
-        "How well a model can tell the parts apart, and each column's distribution in them.",
-        ("parts from different times or places",),
-        ("split as it will be used", "inputs that do not drift"),
-        ("P4 (N4)", "Rabanser et al. 2019"),
+    "loss-not-the-metric": Kind(
+        "The loss falls and the metric does not follow: what is minimised is not what is wanted.",
+        "The correlation of loss and metric over the judgements; below 0.5 (in the right direction) they disagree.",
+        (
+            "classes so uneven that the loss is won on the frequent ones",
+            "a loss for another task",
+            "a metric on other rows",
+        ),
+        ("a loss nearer to the metric", "class weights", "choose the weights in use by the metric"),
+        ("L7 (N4)", "TheDeepChecker: |corr| < 0.5"),
+        """
+    loss   ╲____               metric ╲    _
+                ╲______                ╲__╱ ╲___
+           ───────────▶               ───────────▶
+    """,
     ),
 }

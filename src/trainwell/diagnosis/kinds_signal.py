@@ -108,10 +108,15 @@ SIGNAL_KINDS: dict[str, Kind] = {
     ),
     "symmetric-units": Kind(
         "Units of a layer are equal and stay equal: the layer is worth one unit.",
-        "The spread of the rows of a layer's weight matrix against their size.",
+        "Rows of a layer's weight matrix that are equal, and get equal gradients.",
         ("all first weights zero or constant",),
         ("draw first weights at random (Glorot, He, LeCun)",),
         ("D7 I1 (N0 N1 N4)", "Goodfellow, Bengio & Courville 2016, 8.4", "NeuraLint: constant initialisation"),
+        """
+    x ──┬─ 0.5 ─▶ unit 1 ─┐
+        ├─ 0.5 ─▶ unit 2 ─┼─▶ output     equal weights, equal gradients,
+        └─ 0.5 ─▶ unit 3 ─┘              equal for ever: one unit, three times
+    """,
     ),
     "shrinking-activations": Kind(
         "The signal's deviation shrinks from layer to layer, until nothing of the input is left.",
@@ -119,6 +124,12 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("first weights too small for the activation", "many layers without normalisation"),
         ("weights drawn for the activation", "batch or layer norm", "residual links"),
         ("D5 I13 (N0–N3)", "Glorot & Bengio 2010, Fig. 6"),
+        """
+    deviation  input    ████████████████
+               hidden.0 ██████
+               hidden.1 ██
+               hidden.2 ▏                ← all samples look alike
+    """,
     ),
     "growing-activations": Kind(
         "The signal's deviation grows from layer to layer.",
@@ -126,6 +137,12 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("first weights too large for the activation", "residual links without scaling"),
         ("weights drawn for the activation", "batch or layer norm"),
         ("D5 I13 (N0–N3)", "Glorot & Bengio 2010, Fig. 6", "TheDeepChecker: std outside [0.5, 2]"),
+        """
+    deviation  input    █
+               hidden.0 ███
+               hidden.1 █████████
+               hidden.2 ███████████████████████████▶
+    """,
     ),
     "layers-out-of-step": Kind(
         "Layers learn at very different speeds.",
@@ -133,6 +150,11 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("gradients that fade or grow with depth", "one rate for layers of very different size"),
         ("Adam instead of SGD", "weights drawn for the activation", "batch or layer norm"),
         ("D11 B7 (N0–N4)",),
+        """
+    ‖Δw‖/‖w‖  output   ████████████████  0.03
+              hidden.1 ███               0.005
+              hidden.0 ▏                 0.0001     wanted: all near 0.001
+    """,
     ),
     "weights-collapse": Kind(
         "Weights shrink towards 0.",
@@ -140,6 +162,13 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("too much weight decay", "a rate so large that decay overwhelms the gradient"),
         ("less weight decay", "smaller learning rate"),
         ("D14 (N0–N4)", "TheDeepChecker: > 95 % of |w| < 1e-5"),
+        """
+    ‖w‖ │▙
+        │ ▜▙            decay takes more
+        │   ▀▙▄         than the gradient gives
+        │      ▀▀▄▄▄▄
+        └──────────────▶ step
+    """,
     ),
     "weights-grow": Kind(
         "Weights grow without bound.",
@@ -147,6 +176,13 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("learning rate too large", "no decay on separable data"),
         ("smaller learning rate", "weight decay or max-norm", "label smoothing"),
         ("D2 D14 (N0–N4)", "TheDeepChecker: growth ≥ 2"),
+        """
+    ‖w‖ │           ▟
+        │         ▄▛    nothing holds the weights
+        │      ▄▟▀
+        │▄▄▄▟▀▀
+        └──────────────▶ step
+    """,
     ),
     "bias-before-norm": Kind(
         "A bias directly before a batch norm does nothing: the norm subtracts it again.",
@@ -154,5 +190,10 @@ SIGNAL_KINDS: dict[str, Kind] = {
         ("a layer's default bias left on",),
         ("bias=False in the layer before the norm",),
         ("Ioffe & Szegedy 2015", "NeuraLint: useless bias"),
+        """
+    Linear        w·x + b
+    BatchNorm     (w·x + b) − mean(w·x + b) = w·x − mean(w·x)     b is gone
+                  then its own shift is added
+    """,
     ),
 }

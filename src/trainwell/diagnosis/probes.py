@@ -17,7 +17,8 @@ from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.edits import offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.subject import Subject, undisturbed
-from trainwell.vitals.program import DROPOUTS, Program, targets_of
+from trainwell.vitals.program import DROPOUTS, Program
+from trainwell.vitals.targets import targets_of
 
 DIFFERENT = Threshold(
     1e-2,
@@ -130,7 +131,9 @@ def batch_leak(trial: Trial) -> Finding | None:
         step=0,
         evidence=MIXED.evidence("relative change of other samples' outputs", float(change)),
         remedies=(
-            Remedy("keep-the-axis", "look for a view, reshape or norm over the batch axis, and for batch_first of a LSTM"),
+            Remedy(
+                "keep-the-axis", "look for a view, reshape or norm over the batch axis, and for batch_first of a LSTM"
+            ),
         ),
     )
 
@@ -242,7 +245,8 @@ def _too_large(losses: list[float], used: float, case: Case) -> Finding | None:
     return Finding(
         "learning-rate-too-large",
         "critical",
-        f"The learning rate {used:.3g} is too large: trained on this batch alone, the loss leapt to {leap:.3g} times its start.",
+        f"The learning rate {used:.3g} is too large: trained on this batch alone, the loss leapt to {leap:.3g} times "
+        "its start.",
         step=0,
         evidence=LEAP.evidence("largest loss over the first", leap, learning_rate=used),
         remedies=offered(
@@ -286,7 +290,12 @@ def loss_sums(trial: Trial) -> Finding | None:
         "info",
         "The loss is the sum over the batch, not its mean: the step grows with the batch size.",
         step=0,
-        evidence={"figure": "loss of the batch twice over that of it", "measured": ratio, "threshold": 2.0, "healthy": "1"},
+        evidence={
+            "figure": "loss of the batch twice over that of it",
+            "measured": ratio,
+            "threshold": 2.0,
+            "healthy": "1",
+        },
         remedies=(Remedy("mean-reduction", "with the mean a rate suits every batch size"),),
     )
 

@@ -93,8 +93,8 @@ def underfitting(case: Case) -> Finding | None:
     return Finding(
         "underfitting",
         "warning",
-        f"The training ended too early: the loss is {high:.0%} of that of chance, and {share:.0%} of its fall came in the "
-        "last sixth.",
+        f"The training ended too early: the loss is {high:.0%} of that of chance, and {share:.0%} of its fall came in "
+        "the last sixth.",
         member=case.member,
         step=case.updates,
         evidence=STEADY.evidence("share of the fall of the loss in the last sixth", share, over_chance=high),
@@ -145,8 +145,8 @@ def batch_too_small(case: Case) -> Finding | None:
     return Finding(
         "batch-too-small",
         "warning",
-        f"A batch is {batch} sample{'s' * (batch > 1)}: the losses of single steps deviate by {noise:.0%} of their mean, "
-        "and most of each gradient is noise.",
+        f"A batch is {batch} sample{'s' * (batch > 1)}: the losses of single steps deviate by {noise:.0%} of their "
+        "mean, and most of each gradient is noise.",
         member=case.member,
         step=case.updates,
         evidence=NOISY.evidence("deviation of single losses over their mean", noise, batch=float(batch)),
@@ -345,7 +345,8 @@ def missing_regularisation(case: Case) -> Finding | None:
     return Finding(
         "missing-regularisation",
         "info",
-        f"Nothing keeps the network from learning by heart, and its validation loss is {ratio:.3g} times its training loss.",
+        f"Nothing keeps the network from learning by heart, and its validation loss is {ratio:.3g} times its training "
+        "loss.",
         member=case.member,
         step=case.updates,
         evidence={

@@ -89,7 +89,7 @@ def wrong_mode(case: Case) -> Finding | None:
     what = (
         f"{wrong} of {updates} updates were made in evaluation mode: dropout and batch statistics are off in training"
         if in_eval
-        else f"{noisy} of {judged} judgements were made in training mode: with dropout, or with the batch's own statistics"
+        else f"{noisy} of {judged} judgements were made in training mode: with dropout, or statistics of the batch"
     )
     fix = "call model.train() before the batches of an epoch" if in_eval else "call model.eval() before a judgement"
     figure = "share of updates in evaluation mode" if in_eval else "share of judgements in training mode"

@@ -2,7 +2,7 @@
 
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.edits import edit, offered
-from trainwell.diagnosis.finding import Finding, Remedy, Severity
+from trainwell.diagnosis.finding import Finding, Severity
 from trainwell.vitals.program import Program
 
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
@@ -172,7 +172,8 @@ def _squashed_logits(program: Program) -> Told | None:
     named = "cross_entropy" if several else "binary_cross_entropy"
     return (
         "warning",
-        f"The loss ({program.loss.kind}) gets outputs through {program.loss.output}, which keeps them from what it needs.",
+        f"The loss ({program.loss.kind}) gets outputs through {program.loss.output}, which keeps them from what it "
+        "needs.",
         "a last layer without a function can give any logit",
         {"module.output": "identity", "loss.name": named},
     )

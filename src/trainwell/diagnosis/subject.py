@@ -20,8 +20,8 @@ class Subject:
     """What is checked.
 
     Attributes:
-        model: the user's module, never called itself. loss_fn: of outputs and targets. inputs: a tensor, or several as a
-            tuple or by name. optimizer: the user's, or None.
+        model: the user's module, never called itself. loss_fn: of outputs and targets.
+        inputs: a tensor, or several as a tuple or by name. optimizer: the user's, or None.
     """
 
     model: nn.Module

@@ -30,7 +30,7 @@ class Weights:
     def before_update(self) -> None:
         """Note gradients, and some rows of the weights."""
         flat = [(name, p) for name, group in self._named.items() for p in group if p.grad is not None]
-        norms = torch._foreach_norm([dense(p.grad) for _, p in flat]) if flat else []
+        norms = norms_of([dense(p.grad) for _, p in flat])
         self._gradients = {}
         for (name, _), norm in zip(flat, norms, strict=True):
             old = self._gradients.get(name)
@@ -44,7 +44,7 @@ class Weights:
             (name, "gradient-norm"): norm for name, norm in self._gradients.items()
         }
         flat = [(name, p) for name, group in self._named.items() for p in group]
-        sizes = torch._foreach_norm([p.detach() for _, p in flat]) if flat else []
+        sizes = norms_of([p.detach() for _, p in flat])
         for (name, _), size in zip(flat, sizes, strict=True):
             old = signals.get((name, "weight-norm"))
             signals[name, "weight-norm"] = size if old is None else torch.hypot(old, size)
@@ -55,6 +55,11 @@ class Weights:
             signals[name, "update-ratio"] = torch.where(size == 0, still, moved / size)
         self._before = {}
         return signals
+
+
+def norms_of(tensors: list[Tensor]) -> list[Tensor]:
+    """Euclidean norms, all in one call as `clip_grad_norm_` takes them."""
+    return list(torch._foreach_norm(tensors)) if tensors else []  # pyright: ignore[reportPrivateImportUsage]
 
 
 def dense(gradient: Tensor | None) -> Tensor:

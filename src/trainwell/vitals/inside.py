@@ -37,13 +37,13 @@ ACTIVATIONS: dict[Callable[..., Any], str] = {
 """Functions that a module may call, whether through a layer or by themselves, by our names."""
 
 STRAIGHT = frozenset(
-    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d embedding dropout dropout1d dropout2d "
-    "dropout3d feature_dropout batch_norm add sub mul div matmul mm bmm addmm einsum view reshape flatten unflatten squeeze "
-    "unsqueeze transpose permute movedim swapaxes t contiguous expand repeat cat concat stack split chunk unbind narrow "
-    "select index_select gather sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d adaptive_avg_pool2d "
-    "adaptive_avg_pool3d interpolate pad roll flip to float double type clone detach neg dim size numel stride is_floating_point "
-    "zeros_like ones_like zeros ones new_zeros new_ones empty_like rsub is_contiguous item tolist register_hook "
-    "requires_grad_ view_as reshape_as type_as expand_as rot90 unfold fold scaled".split()
+    "linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d embedding dropout dropout1d "
+    "dropout2d dropout3d feature_dropout batch_norm add sub mul div matmul mm bmm addmm einsum view reshape flatten "
+    "unflatten squeeze unsqueeze transpose permute movedim swapaxes t contiguous expand repeat cat concat stack split "
+    "chunk unbind narrow select index_select gather sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
+    "adaptive_avg_pool2d adaptive_avg_pool3d interpolate pad roll flip to float double type clone detach neg dim size "
+    "numel stride is_floating_point zeros_like ones_like zeros ones new_zeros new_ones empty_like rsub is_contiguous "
+    "item tolist register_hook requires_grad_ view_as reshape_as type_as expand_as rot90 unfold fold".split()
 )
 """Functions that keep a map straight, or look at it only; any other may bend it."""
 
@@ -99,8 +99,9 @@ class Inside:
         self.functions: dict[str, str] = {}
         self.entering: Tensor | None = None
         self.bends = 0
-        self._layers, self._pending = layers, None
-        self._mode, self._handles, self._depth = _Mode(self), [], 0
+        self._layers, self._mode, self._depth = layers, _Mode(self), 0
+        self._handles: list[Any] = []
+        self._pending: tuple[Layer, Tensor] | None = None
         self._current: Layer | None = None
 
     def attach(self, root: nn.Module, *, deep: bool) -> None:

@@ -1,4 +1,4 @@
-"""What the autograd graph of a loss tells: which loss it is, what the outputs passed last, and whether shapes broadcast.
+"""What the autograd graph of a loss tells: which loss it is, what the outputs passed last, whether shapes broadcast.
 
 Only nodes and their shapes are read; they stay after `backward`, which frees what it no longer needs.
 """
@@ -43,8 +43,8 @@ FUNCTIONS = {
 """Element-wise nodes by the function they are; a layer's output that passed none of them is the layer's own."""
 
 ALIASES = frozenset(
-    "View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Clone ToCopy Select Slice Transpose T Permute Alias Expand Index "
-    "Split SplitWithSizes Unbind Cat Stack Contiguous AsStrided Flatten Unflatten Movedim".split()
+    "View UnsafeView Reshape ReshapeAlias Squeeze Unsqueeze Clone ToCopy Select Slice Transpose T Permute Alias "
+    "Expand Index Split SplitWithSizes Unbind Cat Stack Contiguous AsStrided Flatten Unflatten Movedim".split()
 )
 """Nodes that only arrange numbers."""
 

@@ -8,7 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode, resolve_name
 
-
 MASKS = ("masked_fill", "where", "full", "new_full", "full_like", "triu", "tril", "fill_", "zeros", "ones", "empty")
 """Operations that write an infinity on purpose, as a mask of attention is."""
 

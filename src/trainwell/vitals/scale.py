@@ -29,7 +29,7 @@ class Scale:
         self.rows, self._sum, self._squares = self.rows + len(x), self._sum + x.sum(0), self._squares + (x * x).sum(0)
 
     def extremes(self) -> dict[str, float] | None:
-        """`largest_mean` (absolute), `largest_std`, `smallest_std`, and the share of `constant` inputs; None before any."""
+        """`largest_mean` (absolute), `largest_std`, `smallest_std`, share of `constant` inputs; None before any."""
         if self.rows < 2:
             return None
         mean = self._sum / self.rows

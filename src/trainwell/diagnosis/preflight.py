@@ -22,14 +22,14 @@ LOOKS = 8
 """Passes that are observed, at a rate of 0: as many as rules on first signals ask for."""
 
 BEFORE = frozenset(
-    "target-shape-mismatch loss-output-mismatch double-softmax parameters-not-updated symmetric-units missing-activation "
-    "unscaled-inputs exploding-gradient vanishing-gradient initial-loss-off saturated-units dead-units non-finite "
-    "bias-before-norm".split()
+    "target-shape-mismatch loss-output-mismatch double-softmax parameters-not-updated symmetric-units "
+    "missing-activation unscaled-inputs exploding-gradient vanishing-gradient initial-loss-off saturated-units "
+    "dead-units non-finite bias-before-norm".split()
 )
 """Kinds that show before the first update."""
 
 
-def check_module(
+def check(
     model: nn.Module, loss_fn: Callable[..., Any], inputs: Any, targets: Any, *, optimizer: Any = None
 ) -> list[Finding]:
     """What is wrong before any training: with shapes, loss, outputs, first weights, gradients, samples and rate.
@@ -38,8 +38,9 @@ def check_module(
     for small modules.
 
     Args:
-        model: the module. loss_fn: loss_fn(outputs, targets), a number. inputs: one batch (B, …) as the module takes it; a
-            tuple or dict of tensors is handed on as arguments. targets: those of the batch.
+        model: the module. loss_fn: loss_fn(outputs, targets), a number.
+        inputs: one batch (B, …) as the module takes it; a tuple or dict of tensors is handed on as arguments.
+        targets: those of the batch.
         optimizer: its parameters are compared with the module's, and its rate is tried on the batch.
 
     Returns:
@@ -58,7 +59,8 @@ def check_module(
         return [unfit]
     case = _observed(subject)
     found = [finding for finding in diagnose(case) if finding.kind in BEFORE]
-    skipped, done = [], sorted(BEFORE & set(RULES))
+    skipped: list[str] = []
+    done = sorted({str(kind) for kind in BEFORE} & set(RULES))
     if not any(f.kind in ("non-finite", "target-shape-mismatch") for f in found):
         for name, probe in PROBES.items():
             try:
@@ -138,12 +140,13 @@ def _with_own_optimizer(case: Case, subject: Subject, observer: Observer) -> Cas
     """The case with what is known of the user's optimizer instead of ours."""
     program = case.program
     assert program is not None
-    optimizers = [] if subject.optimizer is None else [subject.optimizer]
+    own = subject.optimizer
+    optimizers = [] if own is None else [own]
     unreached = program.stuck.unreached
     stuck = stuck_parameters(subject.model, optimizers, unreached, known=bool(optimizers))
     settings = {k: v for k, v in program.settings.items() if not k.startswith("optimizer.")}
-    if optimizers:
-        settings["optimizer.learning_rate"] = float(subject.optimizer.param_groups[0]["lr"])
+    if own is not None:
+        settings["optimizer.learning_rate"] = float(own.param_groups[0]["lr"])
     return replace(case, program=replace(program, stuck=stuck, settings=settings))
 
 

@@ -1,0 +1,141 @@
+"""What is gathered over the steps of a user's training: losses, batches, and when to look at the layers again."""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainwell.engine.record import Record
+from trainwell.vitals.inside import Inside
+from trainwell.vitals.losses import LossReading, read_loss
+from trainwell.vitals.scale import Scale
+
+SHARE = 0.008  # of the time, for looks between those at powers of two
+FLUSH = 64  # losses that wait on the device
+WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
+ENOUGH = 4096  # targets that are remembered
+OF_A_BATCH = 512
+NEVER = 2**62
+MEMBER = [0]
+
+
+class Losses:
+    """Losses on their way into the record; they wait on their device, so that no step waits for them."""
+
+    def __init__(self, record: Record) -> None:
+        self._record, self._step = record, 0
+        self._waiting: list[Tensor | float] = []
+        self._block: list[float] = []
+        self._sum, self._count = 0.0, 0
+
+    def add(self, loss: Tensor | float) -> None:
+        """Note the loss of the next step."""
+        self._waiting.append(loss.detach() if isinstance(loss, Tensor) else loss)
+
+    @property
+    def full(self) -> bool:
+        """Whether it is time to take them in."""
+        return len(self._waiting) >= FLUSH
+
+    def flush(self) -> None:
+        """Take in what waits."""
+        waiting, self._waiting = self._waiting, []
+        tensors = [v for v in waiting if isinstance(v, Tensor)]
+        moved = iter(torch.stack([t.float().reshape(-1).mean() for t in tensors]).tolist() if tensors else [])
+        for value in waiting:
+            self._take(next(moved) if isinstance(value, Tensor) else float(value))
+
+    def _take(self, value: float) -> None:
+        self._step, self._sum, self._count = self._step + 1, self._sum + value, self._count + 1
+        self._block.append(value)
+        if self._step <= WHOLE or len(self._block) >= self._step // 1000:
+            self._record.add(self._step, "", "loss", MEMBER, [float(np.mean(self._block))])
+            self._block = []
+
+    def mean(self) -> float | None:
+        """Of the losses since the last call; None when there are none."""
+        self.flush()
+        mean = self._sum / self._count if self._count else None
+        self._sum, self._count = 0.0, 0
+        return mean
+
+
+class Batches:
+    """What batches show at the steps that are looked at.
+
+    Attributes:
+        reading: what the loss is made of. targets: some of them. same: whether targets have the shape of the inputs.
+        scale: of what reaches the first layer with weights. outside: of the inputs as they are given.
+        penalties: share of the loss that is not loss_fn of outputs and targets.
+        constant: whether all outputs were alike.
+    """
+
+    def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
+        self._loss_fn = loss_fn
+        self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
+        self.scale, self.outside, self.sizes = Scale(), Scale(), Counter[int]()
+        self.penalties: list[float] = []
+        self.ranges: list[tuple[float, float]] = []
+        self.constant: list[bool] = []
+        self._seen = 0
+
+    def look(self, loss: object, inputs: object, targets: object, outputs: object, inside: Inside) -> None:
+        """Take in one batch."""
+        if isinstance(loss, Tensor) and loss.grad_fn is not None:
+            reading = read_loss(loss)
+            self.reading = reading if reading.kind or not self.reading.kind else self.reading
+        x = inputs if isinstance(inputs, Tensor) else None
+        y = torch.as_tensor(targets) if isinstance(targets, Tensor | np.ndarray) else None
+        if x is not None and x.dim():
+            self.sizes[len(x)] += 1
+            if x.is_floating_point():
+                self.outside.add(x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None])
+        if inside.entering is not None:
+            self.scale.add(inside.entering)
+        if y is not None and y.dim() and self._seen < ENOUGH:
+            self.targets.append(y.detach()[:OF_A_BATCH].clone())
+            self._seen += len(y)
+            self.same |= x is not None and y.shape == x.shape
+        if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.numel():
+            z = outputs.detach()
+            self.ranges.append((float(z.min()), float(z.max())))
+            self.constant.append(len(z) > 1 and bool((z - z[:1]).abs().max() <= 1e-6 * z.abs().max()))
+            if self._loss_fn is not None and isinstance(loss, Tensor) and y is not None:
+                self._note_penalty(float(loss.detach()), z, targets)
+
+    def _note_penalty(self, whole: float, outputs: Tensor, targets: object) -> None:
+        assert self._loss_fn is not None
+        with torch.no_grad():
+            own = float(self._loss_fn(outputs, targets))
+        if whole > 0 and np.isfinite(own):
+            self.penalties.append(1 - own / whole)
+
+
+class Pace:
+    """When to look: each `every`-th step; or, with "auto", in steps 1, 2, 4, 8 … and as often as SHARE permits."""
+
+    def __init__(self, every: int | str) -> None:
+        self.next, self.looks = (NEVER if every == 0 else 1), 0
+        self._every, self._spent, self._began = every, 0.0, time.perf_counter()
+
+    def spend(self, since: float) -> None:
+        """Count the time of a look that began then."""
+        self._spent += time.perf_counter() - since
+
+    def plan(self, now: int) -> None:
+        """After a look in step `now`."""
+        self.looks += 1
+        if isinstance(self._every, int):
+            self.next = now + self._every
+            return
+        power, pace = 1 << now.bit_length(), max(time.perf_counter() - self._began, 1e-9) / now
+        wait = self._spent * (1 + 1 / self.looks) / (SHARE * pace) - now  # until the share has paid for one more
+        self.next = max(now + 1, min(power, now + int(max(1.0, wait, 0.02 * now))))
+
+    def postpone(self, now: int) -> None:
+        """A look failed."""
+        self.next = now + FLUSH
