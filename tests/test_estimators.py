@@ -217,7 +217,7 @@ def test_fit_shows_its_progress_unless_quiet(tmp_path: Path, capsys: pytest.Capt
     fit(moons(60), "label", out=tmp_path / "a")
     assert capsys.readouterr().err == ""
     fit(moons(60), "label", out=tmp_path / "b", quiet=False)
-    assert "9/9" in capsys.readouterr().err
+    assert "10/10" in capsys.readouterr().err
 
 
 def test_fit_refuses_what_it_cannot_use(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_when_a_process_is_killed_the_other_says_so_and_one_alone_goes_on(pairs:
 def run(pairs: dict[str, Pair]) -> Run:
     """What two processes made together; the second one said nothing."""
     code, out, err = pairs["whole"].end(0)
-    assert code == 0 and out.splitlines()[-1] == str(Path("whole", "report.html")) and "9/9" in err
+    assert code == 0 and out.splitlines()[-1] == str(Path("whole", "report.html")) and "10/10" in err
     assert pairs["whole"].end(1) == (0, "", "")
     return load_run(pairs["whole"].folder / "whole")
 

@@ -43,7 +43,7 @@ def test_fit_ends_with_the_path_of_its_report(data: Path, tmp_path: Path, capsys
     assert lines[-1] == str(out / "report.html")
     assert "<html" in (out / "report.html").read_text(encoding="utf-8")
     assert all(name in shown.out for name in ("trainwell", "linear model", "gradient boosting", "accuracy"))
-    assert "9/9" in shown.err
+    assert "10/10" in shown.err
     assert (out / "model" / "README.md").read_text(encoding="utf-8").startswith("---\nlibrary_name: trainwell")
 
 

@@ -12,6 +12,7 @@ STAGES = [
     "rate-range",
     "search",
     "final",
+    "healing",
     "test",
 ]
 

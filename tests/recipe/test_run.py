@@ -20,7 +20,7 @@ from trainwell.data import Preparation, read_table
 from trainwell.engine import Ensemble
 from trainwell.plan import Plan
 from trainwell.recipe import Progress, Request, Run, intake, load_run, resume_run, run_recipe
-from trainwell.recipe.stages import final, searching
+from trainwell.recipe.stages import members, searching
 
 SMALL = {
     "search.trials": "6",
@@ -216,7 +216,7 @@ KILLED = {
 def go_on(table: str, out: Path) -> None:
     """The run, or its continuation, as a process of its own does it; on one thread, as the tests."""
     torch.set_num_threads(1)
-    final.SAVE_EVERY = searching.SAVE_EVERY = 0.1
+    members.SAVE_EVERY = searching.SAVE_EVERY = 0.1
     if out.exists():
         resume_run(out)
     else:

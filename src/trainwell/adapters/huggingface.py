@@ -3,7 +3,7 @@
 from functools import wraps
 from typing import Any
 
-from trainwell.adapters.translate import accepted, base, found, judgement, pair
+from trainwell.adapters.translate import accepted, base, found, judgement, pair, together
 from trainwell.adapters.watch import Watch, watch
 from trainwell.diagnosis import Finding
 
@@ -29,8 +29,8 @@ class WatchCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
         """The observation begins; one process of several writes."""
         settings = self._settings if state.is_world_process_zero else {**self._settings, "out": None}
-        optimizer = getattr(parts["optimizer"], "optimizer", parts["optimizer"])  # inside that of accelerate
-        self.watch, compute_loss = watch(parts["model"], optimizer, **settings), self._trainer.compute_loss
+        inner = getattr(parts["optimizer"], "optimizer", parts["optimizer"])  # of that of accelerate
+        self.watch, compute_loss = watch(parts["model"], inner, **settings), self._trainer.compute_loss
 
         @wraps(compute_loss)
         def listening(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -43,17 +43,15 @@ class WatchCallback(TrainerCallback):
         self._trainer.compute_loss = listening
 
     def on_step_end(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
-        """An update was made; the losses of its batches are shares of one, or means of their own."""
+        """An update was made, of one batch or several."""
         batches, self._batches = self._batches, []
         if batches and self.watch is not None:
-            losses, (x, y) = [loss for loss, _ in batches], batches[-1][1]
-            shares = self._trainer.model_accepts_loss_kwargs or self._trainer.compute_loss_func is not None
-            loss = losses[0] if len(losses) == 1 else sum(losses) / (1 if shares else len(losses))
-            self.watch.step(loss, inputs=x, targets=y)
+            (x, y), parts = batches[-1][1], self._trainer.model_accepts_loss_kwargs or self._trainer.compute_loss_func
+            self.watch.step(together([loss for loss, _ in batches], shares=bool(parts)), inputs=x, targets=y)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **parts: Any) -> None:
         """The model was judged."""
-        figures = judgement(metrics or {}, "eval_")
+        figures = judgement(metrics or {})
         if figures and self.watch is not None:
             self.watch.validate(**figures)
 

@@ -12,7 +12,7 @@ Callback: Any = base("Keras", "keras.callbacks:Callback")
 class WatchCallback(Callback):
     """Watches `fit`: losses, gradients and updates, but not what layers hand on; figures "val_…" are judgements.
 
-    Keras tells means of losses only, so the model's `compute_loss` and the optimizer's `apply` are listened to meanwhile.
+    Keras tells means of losses only: the model's `compute_loss` and the optimizer's `apply` are listened to meanwhile.
     Settings are those of `trainwell.watch`; `watch` is the observation of the last training, None before it.
     """
 
@@ -49,7 +49,7 @@ class WatchCallback(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
         """The model was judged, if it has rows to be judged on."""
-        figures = judgement(logs or {}, "val_")
+        figures = judgement(logs or {})
         if figures and self.watch is not None:
             self.watch.validate(**figures)
 

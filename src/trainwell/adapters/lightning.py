@@ -50,7 +50,7 @@ class WatchCallback(Callback):
 
     def on_validation_end(self, trainer: Any, pl_module: Any) -> None:
         """The module was judged."""
-        figures = judgement(trainer.callback_metrics, "val_")
+        figures = judgement(trainer.callback_metrics)
         if figures and self.watch is not None and not trainer.sanity_checking:
             self.watch.validate(**figures)
 

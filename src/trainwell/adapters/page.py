@@ -10,6 +10,8 @@ from trainwell.report.watched import render
 from trainwell.report.watched_program import Watched
 from trainwell.vitals.program import Program
 
+WELL = "all-is-well"  # the page says it itself, in view of how much was seen
+
 
 def write_page(path: Path, record: Record, findings: list[Finding], program: Program) -> Path:
     """Write the page, and give its path; its folder is made.
@@ -21,7 +23,8 @@ def write_page(path: Path, record: Record, findings: list[Finding], program: Pro
         raise InputError(
             f"The report can't be written to '{path}': that is a folder. Name a file in it, as report.html."
         )
-    page = render(Watched(record, tuple(findings), program))
+    found = tuple(finding for finding in findings if finding.kind != WELL)
+    page = render(Watched(record, found, program))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, page)

@@ -41,7 +41,7 @@ class WatchCallback(Callback):
 
     def on_epoch_end(self, net: Any, **ignored: object) -> None:
         """The net was judged, if it has rows to be judged on."""
-        figures = judgement(net.history[-1], "valid_")
+        figures = judgement(net.history[-1])
         if figures and self.watch is not None:
             self.watch.validate(**figures)
 

@@ -1,16 +1,23 @@
 """What the callbacks share: their library, the parts of a batch, the figures of a judgement."""
 
+import numbers
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from trainwell.adapters.watch import Watch
 from trainwell.base import InputError, did_you_mean
 from trainwell.diagnosis import Finding
 
+JUDGED = frozenset({"val", "valid", "validation", "eval"})
+"""How names of figures begin that come from a judgement."""
+
+SEPARATOR = re.compile(r"[_/.\- ]+")
 SETTINGS = ("loss_fn", "task", "every", "out")
 
 LARGER_IS_BETTER = frozenset(
@@ -49,20 +56,23 @@ def pair(batch: object) -> tuple[object, object]:
     return batch, None
 
 
-def judgement(logged: Mapping[str, Any], prefix: str) -> dict[str, float]:
+def judgement(logged: Mapping[str, Any]) -> dict[str, float]:
     """The figures of a judgement among those that a library logged: the loss, and metrics that are larger when better.
 
-    >>> judgement({"val_loss": 0.5, "val_acc": 0.9, "val_mae": 3.0, "acc": 1.0}, "val_")
+    >>> judgement({"val_loss": 0.5, "val/acc": 0.9, "val_mae": 3.0, "acc": 1.0, "val_acc_best": True})
     {'loss': 0.5, 'acc': 0.9}
     """
-    own = {name.removeprefix(prefix): value for name, value in logged.items() if name.startswith(prefix)}
-    numbers = {name: float(value) for name, value in own.items() if _is_number(value)}
-    words = {name: set(name.lower().replace("/", "_").replace("-", "_").split("_")) for name in numbers}
-    return {name: value for name, value in numbers.items() if name == "loss" or words[name] & LARGER_IS_BETTER}
+    found = {}
+    for name, value in logged.items():
+        first, *rest = SEPARATOR.split(name.lower())
+        if first in JUDGED and rest and _is_number(value) and (rest == ["loss"] or LARGER_IS_BETTER & set(rest)):
+            found["_".join(rest)] = float(value)
+    return found
 
 
 def _is_number(value: object) -> bool:
-    return value.numel() == 1 if isinstance(value, Tensor) else isinstance(value, int | float)
+    one = isinstance(value, Tensor) and value.numel() == 1
+    return one or (isinstance(value, numbers.Real) and not isinstance(value, bool))
 
 
 def found(watch: Watch | None) -> list[Finding]:
@@ -81,6 +91,18 @@ def accepted(settings: dict[str, Any]) -> dict[str, Any]:
             known = ", ".join(SETTINGS)
             raise InputError(f"WatchCallback takes {known}, but got '{name}'.{did_you_mean(name, SETTINGS)}")
     return settings
+
+
+def together(losses: Sequence[Tensor], *, shares: bool) -> Tensor:
+    """The loss of an update from those of its batches, with the graph of the last.
+
+    Args:
+        shares: they are parts of a sum; else each is a mean.
+    """
+    whole = torch.stack([loss.detach() for loss in losses])
+    return (
+        losses[-1] + ((whole.sum() if shares else whole.mean()) - losses[-1].detach()) if len(losses) > 1 else losses[0]
+    )
 
 
 def part_with_all(module: nn.Module) -> nn.Module:

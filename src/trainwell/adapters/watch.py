@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from trainwell.adapters.page import write_page
 from trainwell.adapters.status import Status
 from trainwell.base import InputError, did_you_mean
-from trainwell.diagnosis import Case, Finding, diagnose, write_findings
+from trainwell.diagnosis import RULES, Case, Finding, diagnose, write_findings
 from trainwell.diagnosis.observed import case_of
+from trainwell.diagnosis.sound import all_is_well
 from trainwell.engine.record import Record
 from trainwell.vitals.observer import Observer
 
@@ -71,8 +72,14 @@ class Watch:
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong with the training so far, causes first; it is judged as if it ended here."""
-        return self._judged(over=True)
+        """What is wrong with the training so far, causes first; it is judged as if it ended here.
+
+        Without a finding of weight the last one says so, with what was looked for.
+        """
+        found = self._judged(over=True)
+        if any(finding.severity != "info" for finding in found):
+            return found
+        return [*found, all_is_well(list(RULES), self._observer.program().notes)]
 
     @property
     def sound(self) -> bool:
@@ -150,6 +157,8 @@ def watch(
         raise InputError(f"loss_fn must be a function of outputs and targets, but is {type(loss_fn).__name__}.")
     if every != "auto" and not (isinstance(every, int) and not isinstance(every, bool) and every >= 0):
         raise InputError(f"every must be 'auto' or a whole number of steps from 0, but is {every!r}.")
+    if out is not None and Path(out).exists() and not Path(out).is_dir():
+        raise InputError(f"out must be a folder, but '{out}' is a file. Name another one.")
     observer = Observer(model, optimizers, loss_fn=loss_fn, task=task or "", every=every)
     return Watch(observer, None if out is None else Path(out))
 

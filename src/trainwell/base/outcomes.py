@@ -4,7 +4,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 OutcomeKind = Literal[
-    "running", "finished", "stopped-early", "target-reached", "diverged", "culled", "out-of-time", "interrupted"
+    "running",
+    "finished",
+    "stopped-early",
+    "target-reached",
+    "diverged",
+    "culled",
+    "out-of-time",
+    "given-up",
+    "interrupted",
 ]
 
 SENTENCES: dict[OutcomeKind, str] = {
@@ -15,6 +23,7 @@ SENTENCES: dict[OutcomeKind, str] = {
     "diverged": "diverged: its loss became non-finite",
     "culled": "was dropped from the search because others did better after the same number of steps",
     "out-of-time": "stopped because its share of the time budget was used up",
+    "given-up": "was given up: a proven remedy made it worth beginning anew",
     "interrupted": "was interrupted by the user",
 }
 

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from trainwell.diagnosis import SEVERITIES, Finding
 from trainwell.recipe import Run
+from trainwell.report.healing import healing_told
 from trainwell.report.page import verdict
 from trainwell.report.records import read_records
 from trainwell.report.words import counted, is_number, metric_name, model_title, number, score, seconds, stage_name
@@ -22,7 +23,8 @@ def summary(run: Run) -> RenderableType:
     """What to show of a run: how good it is, or, without networks to judge, what the checks found."""
     parts = [metrics_table(run.result)] if run.ensemble is not None else [stages_table(run.result)]
     headline = Text(plain(verdict(read_records(run.path)).headline), style="bold")
-    return Group(Text(""), headline, *parts, *_findings(run.findings), Text(_how(run.result), style="dim"))
+    findings = [*_findings(run.findings), *_healing(run.result)]
+    return Group(Text(""), headline, *parts, *findings, Text(_how(run.result), style="dim"))
 
 
 def metrics_table(result: Mapping[str, Any]) -> Table:
@@ -67,6 +69,13 @@ def _findings(findings: list[Finding]) -> list[Text]:
     """The gravest first; what is merely worth knowing stands in the report."""
     grave = sorted((f for f in findings if f.severity != "info"), key=lambda f: -SEVERITIES.index(f.severity))
     return [Text.assemble((f"{f.severity} {f.kind}", COLOURS[f.severity]), f": {f.message}\n") for f in grave]
+
+
+def _healing(result: Mapping[str, Any]) -> list[Text]:
+    """What was tried against them."""
+    evidence = next((stage["evidence"] for stage in result["stages"] if stage["name"] == "healing"), {})
+    told = healing_told(evidence)
+    return [Text(f"{plain(told)}\n", style="green" if evidence.get("outcome") == "cured" else "")] if told else []
 
 
 def _how(result: Mapping[str, Any]) -> str:

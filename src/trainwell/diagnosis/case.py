@@ -108,7 +108,7 @@ class Case:
         """Whether the training loss ever came clearly below that of chance."""
         _, judged = self.finite("train_loss")
         _, seen = self.finite("loss")
-        values = judged if len(judged) else running_mean(seen, 10)
+        values = judged if len(judged) else running_mean(seen, max(10, len(seen) // 20))
         return len(values) > 0 and float(values.min()) < (1 - LEARNED) * self.scale
 
 

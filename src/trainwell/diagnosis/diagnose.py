@@ -8,20 +8,17 @@ from trainwell.base import Registry
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
 from trainwell.diagnosis.rules_curve import (
-    batch_too_small,
+    loss_not_the_metric,
     loss_spike,
-    missing_regularisation,
     not_learning,
     oscillating_loss,
     plateau,
     slow_start,
-    too_much_regularisation,
     underfitting,
-    weights_collapse,
-    weights_grow,
 )
 from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
 from trainwell.diagnosis.rules_gradient import exploding_gradient, non_finite, vanishing_gradient
+from trainwell.diagnosis.rules_layers import growing_activations, layers_out_of_step, shrinking_activations
 from trainwell.diagnosis.rules_loop import (
     bias_before_norm,
     gradients_accumulate,
@@ -32,11 +29,27 @@ from trainwell.diagnosis.rules_loop import (
 )
 from trainwell.diagnosis.rules_loss import double_softmax, loss_output_mismatch, target_shape_mismatch
 from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small
+from trainwell.diagnosis.rules_seen import (
+    class_imbalance,
+    constant_input,
+    data_drift,
+    duplicate_rows,
+    train_test_leak,
+)
+from trainwell.diagnosis.rules_strength import (
+    batch_too_large,
+    batch_too_small,
+    missing_regularisation,
+    too_much_regularisation,
+    weights_collapse,
+    weights_grow,
+)
 from trainwell.diagnosis.rules_units import dead_units, saturated_units
 
 Rule = Callable[[Case], Finding | None]
 
 PROGRAM = (
+    "constant-input",
     "target-shape-mismatch",
     "loss-output-mismatch",
     "double-softmax",
@@ -51,17 +64,23 @@ THROWN = ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient")
 """What throws weights about."""
 
 CAUSES: dict[str, tuple[str, ...]] = {
-    "initial-loss-off": (*PROGRAM, "unscaled-inputs", "exploding-gradient"),
+    "initial-loss-off": (*PROGRAM, "growing-activations", "unscaled-inputs", "exploding-gradient"),
     "learning-rate-too-large": (*PROGRAM, "unscaled-inputs", "exploding-gradient", "initial-loss-off"),
     "learning-rate-too-small": PROGRAM,
-    "exploding-gradient": (*PROGRAM, "unscaled-inputs", "learning-rate-too-large"),
+    "exploding-gradient": (*PROGRAM, "growing-activations", "unscaled-inputs", "learning-rate-too-large"),
     "saturated-units": (*PROGRAM, *THROWN),
     "dead-units": (*PROGRAM, *THROWN),
-    "vanishing-gradient": (*PROGRAM, "unscaled-inputs", "saturated-units", "dead-units", "learning-rate-too-large"),
+    "vanishing-gradient": (
+        *PROGRAM, "shrinking-activations", "unscaled-inputs", "saturated-units", "dead-units",
+        "learning-rate-too-large",
+    ),
     "non-finite": (*PROGRAM, *THROWN, "initial-loss-off"),
-    "overfitting": ("missing-regularisation",),
+    "overfitting": ("missing-regularisation", "duplicate-rows"),
     "oscillating-loss": (*PROGRAM, "batch-too-small", *THROWN),
-    "underfitting": (*PROGRAM, "learning-rate-too-small", "too-much-regularisation", "vanishing-gradient", *THROWN),
+    "underfitting": (
+        *PROGRAM, "learning-rate-too-small", "too-much-regularisation", "batch-too-large", "vanishing-gradient",
+        *THROWN,
+    ),
     "not-learning": (
         *PROGRAM, "learning-rate-too-small", "too-much-regularisation", "vanishing-gradient", "dead-units",
         "saturated-units", "weights-collapse", "wrong-mode", "batch-too-small", "initial-loss-off", *THROWN,
@@ -131,6 +150,11 @@ RULES: Registry[Rule] = Registry(
     "rule",
     {
         # in the order from cause to symptom, for what is there from the same step on
+        "constant-input": constant_input,
+        "duplicate-rows": duplicate_rows,
+        "train-test-leak": train_test_leak,
+        "data-drift": data_drift,
+        "class-imbalance": class_imbalance,
         "target-shape-mismatch": target_shape_mismatch,
         "loss-output-mismatch": loss_output_mismatch,
         "double-softmax": double_softmax,
@@ -140,12 +164,16 @@ RULES: Registry[Rule] = Registry(
         "missing-activation": missing_activation,
         "wrong-mode": wrong_mode,
         "unscaled-inputs": unscaled_inputs,
+        "growing-activations": growing_activations,
+        "shrinking-activations": shrinking_activations,
         "exploding-gradient": exploding_gradient,
         "initial-loss-off": initial_loss_off,
         "learning-rate-too-large": learning_rate_too_large,
         "learning-rate-too-small": learning_rate_too_small,
         "too-much-regularisation": too_much_regularisation,
         "batch-too-small": batch_too_small,
+        "batch-too-large": batch_too_large,
+        "layers-out-of-step": layers_out_of_step,
         "weights-collapse": weights_collapse,
         "weights-grow": weights_grow,
         "saturated-units": saturated_units,
@@ -161,5 +189,6 @@ RULES: Registry[Rule] = Registry(
         "loss-spike": loss_spike,
         "bias-before-norm": bias_before_norm,
         "not-learning": not_learning,
+        "loss-not-the-metric": loss_not_the_metric,
     },
 )

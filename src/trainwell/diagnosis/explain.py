@@ -10,20 +10,17 @@ from trainwell.diagnosis.kinds_data import DATA_KINDS
 from trainwell.diagnosis.kinds_program import PROGRAM_KINDS
 from trainwell.diagnosis.kinds_signal import SIGNAL_KINDS
 from trainwell.diagnosis.kinds_training import TRAINING_KINDS
+from trainwell.diagnosis.probes import PROBES
 from trainwell.diagnosis.rules_data import DATA_RULES
+from trainwell.diagnosis.sound import all_is_well
 
 KINDS: Registry[Kind] = Registry("kind of finding", {**SIGNAL_KINDS, **TRAINING_KINDS, **PROGRAM_KINDS, **DATA_KINDS})
-
-STAGES = {
-    "cannot-overfit-batch": "a few rows that the network could not learn by heart in many steps.",
-    "gradient-check-failed": "an analytic gradient that differs from centred differences in float64.",
-}
-"""Kinds that stages of `fit` and `check` find, which are no rules."""
 
 SEARCHED: Mapping[str, Mapping[str, object]] = {
     "in a training": RULES,
     "in the data, by `trainwell fit` and `trainwell check`": DATA_RULES,
-    "before a training, by `trainwell fit` and `trainwell check`": STAGES,
+    "before a training, by `trainwell.check` and the stages of `trainwell fit`": PROBES,
+    "after all others": {"all-is-well": all_is_well},
 }
 """Where is searched for which kinds: registries of rules, whose docstrings say what they ask; or plain sentences."""
 

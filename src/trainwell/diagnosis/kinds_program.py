@@ -145,6 +145,28 @@ PROGRAM_KINDS: dict[str, Kind] = {
     i=3    · · ■          i=3   ▒ · ■
     """,
     ),
+    "all-is-well": Kind(
+        "Nothing of weight was found: silence is no approval, so it is said, with what was looked for.",
+        "All rules and checks that apply; what could not be looked at is named beside them.",
+        ("a training without a known fault",),
+        ("nothing to mend; a better network may still be found by `trainwell fit`",),
+        ("B8 (N1 N4)", "pytorch/pytorch issue 55902"),
+        """
+    checked      41 kinds     found  0
+    not checked  compiled layers
+    """,
+    ),
+    "loss-sums": Kind(
+        "The loss is the sum over the batch, not its mean.",
+        "The loss of the batch twice over that of the batch: 2 for a sum, 1 for a mean.",
+        ("reduction='sum'", "a missing division by the batch size"),
+        ("take the mean, so that a learning rate suits every batch size",),
+        ("H3 (N0)", "TheDeepChecker: loss of the duplicated batch"),
+        """
+    loss(batch)          4.6       mean: 0.58
+    loss(batch + batch)  9.2       mean: 0.58
+    """,
+    ),
     "missing-activation": Kind(
         "Layers with weights follow one another without a non-linearity: together they are one linear map.",
         "Layers with weights, and functions between them, in the whole network.",

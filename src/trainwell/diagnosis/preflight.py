@@ -24,7 +24,8 @@ LOOKS = 8
 BEFORE = frozenset(
     "target-shape-mismatch loss-output-mismatch double-softmax parameters-not-updated symmetric-units "
     "missing-activation unscaled-inputs exploding-gradient vanishing-gradient initial-loss-off saturated-units "
-    "dead-units non-finite bias-before-norm".split()
+    "dead-units non-finite bias-before-norm shrinking-activations growing-activations constant-input class-imbalance "
+    "duplicate-rows".split()
 )
 """Kinds that show before the first update."""
 

@@ -5,7 +5,7 @@ foot. It leaves the random streams and the user's module as they were.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -205,40 +205,14 @@ def _losses(subject: Subject, size: float, *, until: float, deadline: float) -> 
     return losses
 
 
-def rate_of_optimizer(trial: Trial) -> Finding | None:
-    """The user's own optimizer on the batch: the loss explodes, or the weights hardly move."""
-    subject = trial.subject
-    if subject.optimizer is None or trial.program.stuck.everything:
+def rate_too_large(trial: Trial) -> Finding | None:
+    """The user's own optimizer, on this batch alone: the loss leaps many times above its start."""
+    tried = _steps(trial)
+    if tried is None:
         return None
-    model, optimizer = subject.with_optimizer()
-    model.train()
-    weights = [p for p in model.parameters() if p.requires_grad and p.dim() > 1]
-    if not weights:
-        return None
-    losses, paces = [], []
-    for _ in range(TRIED):
-        before = [p.detach().clone() for p in weights]
-        with undisturbed():
-            optimizer.zero_grad()
-            loss = subject.loss(model)
-            losses.append(float(loss.detach()))
-            loss.backward()
-            optimizer.step()
-        paces.append(_pace(weights, before))
-        if losses[-1] != losses[-1]:
-            break
-    used = max(float(group["lr"]) for group in optimizer.param_groups)
-    return _too_large(losses, used, trial.case) or _too_small(paces, used, trial.case)
-
-
-def _pace(weights: Iterable[Tensor], before: Iterable[Tensor]) -> float:
-    ratios = [float((p.detach() - b).norm() / b.norm().clamp_min(1e-12)) for p, b in zip(weights, before, strict=True)]
-    return max(ratios)
-
-
-def _too_large(losses: list[float], used: float, case: Case) -> Finding | None:
+    losses, _, used = tried
     finite = [loss if loss == loss else float("inf") for loss in losses]
-    leap = max(finite[1:], default=0.0) / max(finite[0], case.chance_loss or 0.0, 1e-12)
+    leap = max(finite[1:], default=0.0) / max(finite[0], trial.case.chance_loss or 0.0, 1e-12)
     rises = sum(after > before for before, after in pairwise(finite))
     if not (leap > LEAP.value and rises >= 2):
         return None
@@ -250,13 +224,18 @@ def _too_large(losses: list[float], used: float, case: Case) -> Finding | None:
         step=0,
         evidence=LEAP.evidence("largest loss over the first", leap, learning_rate=used),
         remedies=offered(
-            rate(case, 1 / 10, "smaller steps do not jump over the valley"),
-            rate(case, 1 / 100, "a tenth may still be too much"),
+            rate(trial.case, 1 / 10, "smaller steps do not jump over the valley"),
+            rate(trial.case, 1 / 100, "a tenth may still be too much"),
         ),
     )
 
 
-def _too_small(paces: list[float], used: float, case: Case) -> Finding | None:
+def rate_too_small(trial: Trial) -> Finding | None:
+    """The user's own optimizer, on this batch alone: an update hardly moves the weights."""
+    tried = _steps(trial)
+    if tried is None:
+        return None
+    _, paces, used = tried
     pace = sorted(paces)[len(paces) // 2]
     if not 0 < pace < SLOW.value:
         return None
@@ -267,10 +246,33 @@ def _too_small(paces: list[float], used: float, case: Case) -> Finding | None:
         step=0,
         evidence=SLOW.evidence("‖Δw‖/‖w‖ of an update", pace, learning_rate=used),
         remedies=offered(
-            rate(case, 10, "the weights can reach a solution in the time they have"),
-            rate(case, 100, "tenfold may not be enough where the weights hardly move"),
+            rate(trial.case, 10, "the weights can reach a solution in the time they have"),
+            rate(trial.case, 100, "tenfold may not be enough where the weights hardly move"),
         ),
     )
+
+
+def _steps(trial: Trial) -> tuple[list[float], list[float], float] | None:
+    """Losses, largest ‖Δw‖/‖w‖ and rate of some updates of the user's optimizer, on copies; None without one."""
+    subject = trial.subject
+    if subject.optimizer is None or trial.program.stuck.everything:
+        return None
+    model, optimizer = subject.with_optimizer()
+    weights = [p for p in model.train().parameters() if p.requires_grad and p.dim() > 1]
+    losses, paces = [], []
+    for _ in range(TRIED if weights else 0):
+        before = [p.detach().clone() for p in weights]
+        with undisturbed():
+            optimizer.zero_grad()
+            loss = subject.loss(model)
+            losses.append(float(loss.detach()))
+            loss.backward()
+            optimizer.step()
+        moved = zip(weights, before, strict=True)
+        paces.append(max(float((p.detach() - b).norm() / b.norm().clamp_min(1e-12)) for p, b in moved))
+        if losses[-1] != losses[-1]:
+            break
+    return (losses, paces, max(float(group["lr"]) for group in optimizer.param_groups)) if losses else None
 
 
 def loss_sums(trial: Trial) -> Finding | None:
@@ -306,7 +308,8 @@ PROBES: Registry[Probe] = Registry(
     {
         "batch-leak": batch_leak,
         "gradient-check-failed": gradient_check_failed,
-        "learning-rate": rate_of_optimizer,
+        "learning-rate-too-large": rate_too_large,
+        "learning-rate-too-small": rate_too_small,
         "cannot-overfit-batch": cannot_overfit_batch,
         "loss-sums": loss_sums,
     },

@@ -3,14 +3,14 @@
 import numpy as np
 
 from trainwell.diagnosis.case import Case, Threshold, running_mean
-from trainwell.diagnosis.edits import adam, dropout, edit, initialiser, longer, offered, rate
+from trainwell.diagnosis.edits import adam, edit, initialiser, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
 POINTS, FEWEST = 30, 12
 """Means that a curve is read as, of two losses each at the least; with fewer it is not read."""
 
 STEADY = Threshold(
-    0.12,
+    0.18,
     healthy="0 … 0.06",
     origin="share of the whole fall of the loss that came between the last two sixths; an exponential approach to some "
     "value gives 0.11 after one of its time constants, and 0.04 after three",
@@ -32,16 +32,17 @@ SWING = Threshold(
 SWINGS = 4
 """So many of them in the second half of the training."""
 
-NOISY = Threshold(
-    0.5,
-    healthy="0 … 0.4",
-    origin="deviation of single losses over their mean in the last half (our assumption)",
-)
 FLAT = Threshold(
-    0.4,
-    healthy="0 … 0.2",
-    origin="share of the training before the loss began to fall (our assumption; warm-up takes up to 0.1)",
+    0.22,
+    healthy="0.03 … 0.17",
+    origin="measured over the healthy programs of testing.programs: share of the training before the loss fell",
 )
+TOGETHER = Threshold(
+    0.5, healthy="-1 … 0", origin="TheDeepChecker: |correlation| < 0.5; overfitting moves both up for a while"
+)
+JUDGED = 8
+"""Judgements from which a correlation tells something."""
+
 SPIKE = Threshold(
     5.0,
     healthy="1 … 3",
@@ -51,7 +52,7 @@ SPIKE = Threshold(
 
 def not_learning(case: Case) -> Finding | None:
     """After many updates the loss is still that of the best constant prediction."""
-    if not _judgeable(case) or case.chance_loss is None or case.learned or case.updates < FEW:
+    if not judgeable(case) or case.chance_loss is None or case.learned or case.updates < FEW:
         return None
     _, losses = case.finite("loss")
     if not len(losses):
@@ -81,9 +82,12 @@ def not_learning(case: Case) -> Finding | None:
 
 def underfitting(case: Case) -> Finding | None:
     """The training ended while its loss was high and still falling; or a network that can't bend was all there was."""
-    read = _read(case)
+    read = read_curve(case)
     if read is None or case.chance_loss is None:
         return None
+    straight = _too_simple(case, float(read[-3:].mean()) / max(case.chance_loss, 1e-12))
+    if straight is not None:
+        return straight
     part = max(2, len(read) // 6)
     before, end, top = read[-2 * part : -part], read[-part:], float(read[:2].mean())
     fall, noise = float(before.mean() - end.mean()), float(np.diff(read[-2 * part :]).std()) / np.sqrt(part)
@@ -106,21 +110,47 @@ def underfitting(case: Case) -> Finding | None:
     )
 
 
-def oscillating_loss(case: Case) -> Finding | None:
-    """In the second half the mean loss swings widely, up and down, and gets no lower."""
-    read = _read(case)
-    if read is None:
+def _too_simple(case: Case, high: float) -> Finding | None:
+    """A network that can't bend, or passes all through one unit, and a loss that stayed high."""
+    program = case.program
+    assert program is not None
+    linear = program.bends == 0 and (program.weighted or 0) > 1
+    narrow = program.narrowest
+    if high < HIGH or not (linear or narrow == 1):
         return None
-    half = read[len(read) // 2 :]
+    what = "is one linear map" if linear else "passes everything through a single unit"
+    return Finding(
+        "underfitting",
+        "warning",
+        f"The network is too simple: it {what}, and the loss stays at {high:.0%} of that of chance.",
+        member=case.member,
+        step=case.updates,
+        evidence={"figure": "loss over that of chance", "measured": high, "threshold": HIGH, "healthy": "0 … 0.3"},
+        remedies=offered(
+            edit(case, "add-relu", "layers with a bend between them can fit curves", {"module.add_activation": "relu"})
+            if linear
+            else Remedy("wider", "more units can hold more of the inputs", {"module.width": 16}),
+        ),
+    )
+
+
+def oscillating_loss(case: Case) -> Finding | None:
+    """In the second half the loss swings widely, up and down, from batch to batch, and gets no lower."""
+    _, losses = case.finite("loss")
+    batch = int(case.setting("training.batch_size", 0) or 0)
+    if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
+        return None
+    half = losses[len(losses) // 2 :]
     turns = _swings(half, SWING.value * case.scale)
     gain = float(np.mean(half[: len(half) // 2]) - np.mean(half[len(half) // 2 :])) / case.scale
-    if turns < SWINGS or gain > SWING.value:
+    low = float(np.median(half)) < HIGH * case.scale
+    if turns < max(SWINGS, len(half) // 20) or gain > SWING.value or low:
         return None
     size = float(half.max() - half.min()) / case.scale
     return Finding(
         "oscillating-loss",
         "warning",
-        f"The loss swings: in the second half of the training its mean went up and down {turns} times by more than "
+        f"The loss swings: in the second half of the training it went up and down {turns} times by more than "
         f"{SWING.value:.0%} of that of chance.",
         member=case.member,
         step=case.updates // 2,
@@ -132,36 +162,9 @@ def oscillating_loss(case: Case) -> Finding | None:
     )
 
 
-def batch_too_small(case: Case) -> Finding | None:
-    """Single samples, or pairs, whose noise drowns the gradient."""
-    batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
-    if case.program is None or not 0 < batch <= 2 or len(losses) < 2 * POINTS:
-        return None
-    late = losses[len(losses) // 2 :]
-    noise = float(late.std() / max(late.mean(), 1e-12))
-    high = float(late.mean()) / case.scale
-    if noise <= NOISY.value or high < 0.05:
-        return None
-    return Finding(
-        "batch-too-small",
-        "warning",
-        f"A batch is {batch} sample{'s' * (batch > 1)}: the losses of single steps deviate by {noise:.0%} of their "
-        "mean, and most of each gradient is noise.",
-        member=case.member,
-        step=case.updates,
-        evidence=NOISY.evidence("deviation of single losses over their mean", noise, batch=float(batch)),
-        remedies=offered(
-            edit(
-                case, "larger-batches", "the mean of 32 gradients has a sixth of the noise", {"training.batch_size": 32}
-            ),
-            rate(case, 1 / 10, "small steps average over many samples"),
-        ),
-    )
-
-
 def slow_start(case: Case) -> Finding | None:
     """The loss stayed where it was for a large part of the training, and then fell suddenly."""
-    read = _read(case)
+    read = read_curve(case)
     if read is None:
         return None
     first, last = float(read[: max(1, len(read) // 15)].mean()), float(read.min())
@@ -190,7 +193,7 @@ def slow_start(case: Case) -> Finding | None:
 
 def plateau(case: Case) -> Finding | None:
     """After a first fall the loss stayed for long, and then fell once more."""
-    read = _read(case)
+    read = read_curve(case)
     if read is None:
         return None
     fall = float(read[0] - read.min())
@@ -216,6 +219,28 @@ def plateau(case: Case) -> Finding | None:
             "healthy": "0 … 0.2",
         },
         remedies=offered(adam(case, "it leaves flat regions sooner"), initialiser(case)),
+    )
+
+
+def loss_not_the_metric(case: Case) -> Finding | None:
+    """Over the judgements the metric falls when the loss falls, by rank: what is minimised is not what is wanted."""
+    (_, losses), (_, metrics) = case.finite("validation_loss"), case.finite("validation_metric")
+    if case.program is None or len(losses) < JUDGED or len(losses) != len(metrics):
+        return None
+    if losses.std() == 0 or metrics.std() == 0:
+        return None
+    ranks = [np.argsort(np.argsort(values)).astype(float) for values in (losses, metrics)]
+    together = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
+    if together <= TOGETHER.value:
+        return None
+    return Finding(
+        "loss-not-the-metric",
+        "info",
+        f"Over {len(losses)} judgements the metric falls when the loss falls (rank correlation {together:.2f}).",
+        member=case.member,
+        step=case.updates,
+        evidence=TOGETHER.evidence("rank correlation of validation loss and metric", together),
+        remedies=(Remedy("choose-by-the-metric", "keep the weights with the best metric, not with the best loss"),),
     )
 
 
@@ -247,131 +272,16 @@ def loss_spike(case: Case) -> Finding | None:
     )
 
 
-def too_much_regularisation(case: Case) -> Finding | None:
-    """Dropout, decay or a penalty so strong that not even the training part is learned."""
-    read, program = _read(case), case.program
-    if read is None or program is None or case.chance_loss is None:
-        return None
-    end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
-    decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
-    kept = _weights_kept(case)
-    decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.5
-    dropped = program.dropout >= 0.7
-    penalised = program.penalty is not None and program.penalty > 0.5
-    if end < 0.5 or not (decayed or dropped or penalised):
-        return None
-    what, figure, measured = (
-        (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout)
-        if dropped
-        else (f"weight decay of {decay:g}", "weights left of the first ones", kept)
-        if decayed
-        else ("a penalty on the weights", "share of the loss that is penalty", float(program.penalty or 0.0))
-    )
-    return Finding(
-        "too-much-regularisation",
-        "warning",
-        f"Regularisation is too strong: with {what} the training loss stays at {end:.0%} of that of chance.",
-        member=case.member,
-        step=case.updates,
-        evidence={"figure": figure, "measured": measured, "threshold": 0.7 if dropped else 0.5, "healthy": "0 … 0.5"},
-        remedies=offered(
-            edit(case, "less-dropout", "units may rely on one another again", {"regularisation.dropout": 0.2})
-            if dropped
-            else None,
-            edit(case, "less-decay", "weights may grow as the data ask for", {"optimizer.weight_decay": 0.0})
-            if decay
-            else None,
-        ),
-    )
-
-
-def weights_collapse(case: Case) -> Finding | None:
-    """The weights of most layers shrank to a small part of what they were."""
-    kept = _weights_kept(case)
-    if not kept < 0.1 or case.updates < POINTS:
-        return None
-    return Finding(
-        "weights-collapse",
-        "warning" if case.learned else "critical",
-        f"The weights collapse: those of the middle layer are {kept:.2g} of their first size.",
-        member=case.member,
-        step=case.updates,
-        evidence={
-            "figure": "‖w‖ over its start, median of layers",
-            "measured": kept,
-            "threshold": 0.1,
-            "healthy": "0.7 … 3",
-        },
-        remedies=offered(
-            edit(case, "less-decay", "decay takes more than the gradient gives", {"optimizer.weight_decay": 0.0}),
-            rate(case, 1 / 10, "decay acts through the rate"),
-        ),
-    )
-
-
-def weights_grow(case: Case) -> Finding | None:
-    """The weights of most layers grew many times over, and still grow."""
-    grown = _weights_kept(case)
-    if not grown > 10.0 or case.updates < POINTS:
-        return None
-    return Finding(
-        "weights-grow",
-        "warning" if case.learned else "critical",
-        f"The weights grow without bound: those of the middle layer are {grown:.2g} times their first size.",
-        member=case.member,
-        step=case.updates,
-        evidence={
-            "figure": "‖w‖ over its start, median of layers",
-            "measured": grown,
-            "threshold": 10.0,
-            "healthy": "0.7 … 3",
-        },
-        remedies=offered(
-            rate(case, 1 / 10, "smaller steps add less"),
-            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 0.01}),
-        ),
-    )
-
-
-def missing_regularisation(case: Case) -> Finding | None:
-    """Nothing keeps the network from learning by heart, and validation is twice the training loss or more."""
-    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
-    if case.program is None or len(held) < 3 or len(train) != len(held):
-        return None
-    bare = not case.setting("regularisation.dropout", 0.0) and not case.setting("optimizer.weight_decay", 0.0)
-    gap, ratio = float(held[-1] - train[-1]) / case.scale, float(held[-1] / max(train[-1], 1e-12))
-    if not (bare and gap > 0.15 and ratio > 2):
-        return None
-    return Finding(
-        "missing-regularisation",
-        "info",
-        f"Nothing keeps the network from learning by heart, and its validation loss is {ratio:.3g} times its training "
-        "loss.",
-        member=case.member,
-        step=case.updates,
-        evidence={
-            "figure": "validation loss over training loss",
-            "measured": ratio,
-            "threshold": 2.0,
-            "healthy": "0.8 … 2",
-        },
-        remedies=offered(
-            dropout(case),
-            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 1e-2}),
-        ),
-    )
-
-
-def _judgeable(case: Case) -> bool:
+def judgeable(case: Case) -> bool:
     """Whether enough was seen of a training of the user's, and it has ended."""
     return case.program is not None and case.over
 
 
-def _read(case: Case) -> np.ndarray | None:
+def read_curve(case: Case) -> np.ndarray | None:
     """The loss curve as POINTS means; None while it can't be judged."""
     _, losses = case.finite("loss")
     points = min(POINTS, len(losses) // 2)
-    if not _judgeable(case) or points < FEWEST:
+    if not judgeable(case) or points < FEWEST:
         return None
     return np.array([part.mean() for part in np.array_split(losses, points)])
 
@@ -399,13 +309,3 @@ def _longest(flags: np.ndarray) -> tuple[int, int]:
             best = max(best, (begin, i - begin), key=lambda run: run[1])
             begin = i + 1
     return best
-
-
-def _weights_kept(case: Case) -> float:
-    """Median over layers of ‖w‖ at the end over ‖w‖ at the start; layers that begin at 0 are left out."""
-    ratios = []
-    for layer in case.layers("weight-norm"):
-        _, values = case.finite("weight-norm", layer)
-        if len(values) >= 3 and values[0] > 1e-3:
-            ratios.append(float(values[-1] / values[0]))
-    return float(np.median(ratios)) if ratios else 1.0

@@ -22,6 +22,11 @@ OFF = Threshold(
     healthy="0.5 … 7",
     origin="measured: under 1 % of healthy recipes are above; TheDeepChecker's 2 would flag a fifth of them",
 )
+OFF_ALONE = Threshold(
+    5.0,
+    healthy="0.7 … 2.3",
+    origin="measured over the healthy programs of testing.programs, whose first weights are mostly torch's own",
+)
 NOTABLE = 3.0
 """Times chance from which a first loss is worth an information."""
 
@@ -86,26 +91,40 @@ def initial_loss_off(case: Case) -> Finding | None:
     steps, losses = case.curve("loss")
     if case.chance_loss is None or not len(losses) or steps[0] > 1:
         return None
-    ratio = float(losses[0]) / max(case.chance_loss, 1e-12)
+    chance = max(case.chance_loss, _uniform(case))
+    ratio = float(losses[0]) / max(chance, 1e-12)
     if not ratio > NOTABLE:
         return None
+    bound = OFF if case.program is None else OFF_ALONE
     smooth = running_mean(np.nan_to_num(losses, nan=np.inf))
-    below = np.flatnonzero(smooth < case.chance_loss)
+    below = np.flatnonzero(smooth < chance)
     wasted = f"{steps[below[0]]} updates" if len(below) else "all updates so far"
     return Finding(
         "initial-loss-off",
-        "warning" if ratio > OFF.value else "info",
-        f"The untrained network's loss is {losses[0]:.3g}, {ratio:.3g} times that of chance ({case.chance_loss:.3g}): "
+        "warning" if ratio > bound.value else "info",
+        f"The untrained network's loss is {losses[0]:.3g}, {ratio:.3g} times that of chance ({chance:.3g}): "
         f"its first outputs are much too large, and {wasted} go into unlearning them.",
         layer="output",
         member=case.member,
         step=1,
-        evidence=OFF.evidence("first loss over that of chance", ratio, chance_loss=case.chance_loss),
+        evidence=bound.evidence("first loss over that of chance", ratio, chance_loss=chance),
         remedies=offered(
             initialiser(case),
             Remedy("small-output", "draw the output layer's first weights small, so that the network starts at chance"),
         ),
     )
+
+
+def _uniform(case: Case) -> float:
+    """Loss of a network that knows nothing, not even how frequent the classes are: ln C (row B2)."""
+    program = case.program
+    if program is None or program.loss.terms != 1:
+        return 0.0
+    if program.loss.kind in ("binary", "binary-logits"):
+        return float(np.log(2))
+    shape = program.loss.shape
+    classes = shape[1] if program.loss.kind in ("cross-entropy", "nll") and len(shape) > 1 else 1
+    return float(np.log(classes))
 
 
 def overfitting(case: Case) -> Finding | None:

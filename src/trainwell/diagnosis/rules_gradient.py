@@ -80,6 +80,8 @@ def exploding_gradient(case: Case) -> Finding | None:
     start = {layer: first(case.curve("gradient-norm", layer)) / case.scale for layer in layers}
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
+    if case.program is not None and case.program.recurrent and not np.isfinite(growth):
+        growth = GROWTH.value + 1 if start[worst] > EXPLODED.value else growth  # it grows over time, not over layers
     if not (start[worst] > EXPLODED.value and growth > GROWTH.value):
         return _burst(case, layers)
     figure = "growth of the signal over the hidden layers"

@@ -46,6 +46,11 @@ def parameters_not_updated(case: Case) -> Finding | None:
         (stuck.forgotten, "are in no optimizer, though they look as they were first drawn"),
         (stuck.frozen, "are frozen, though they look as they were first drawn"),
     ]
+    if stuck.unregistered:
+        held = "are in a list or dict of Python: torch does not know of their parameters; use nn.ModuleList"
+        reasons.insert(0, (stuck.unregistered, held))
+    if stuck.idle:
+        reasons.insert(0, (("all parameters",), "stay as they are: the optimizer never made a step"))
     named = [(names, why) for names, why in reasons if names]
     if not named and stuck.everything:
         named = [(("all parameters",), "are frozen or in no optimizer")]
@@ -55,7 +60,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
     count = sum(len(names) for names, _ in named)
     return Finding(
         "parameters-not-updated",
-        "critical" if stuck.everything else "warning",
+        "critical" if stuck.everything or stuck.idle else "warning",
         f"{_listed(names)} {why}.",
         layer=names[0].rpartition(".")[0] or None,
         member=case.member,

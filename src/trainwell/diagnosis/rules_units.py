@@ -7,9 +7,9 @@ from trainwell.diagnosis.edits import activation, initialiser, norm, offered, ra
 from trainwell.diagnosis.finding import Finding, Severity
 
 DEAD = Threshold(
-    0.5,
+    0.7,
     healthy="0 … 0.26",
-    origin="TheDeepChecker, SageMaker Debugger: half of the layer; planted ≥ 0.97, healthy recipes ≤ 0.31",
+    origin="DeepDiagnosis, AutoTrainer: 70 % of the layer; planted ≥ 0.97, healthy recipes ≤ 0.31",
 )
 ALL_BUT_DEAD = 0.9
 """A layer with fewer living units is a wall for signal and gradient (our assumption)."""

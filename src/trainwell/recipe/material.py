@@ -28,13 +28,14 @@ class Plain:
 
     Attributes:
         x: (N, D) numbers; None where there are none. y: their target. parts: which of them train, choose and judge.
-        x_test: test rows that were given apart.
+        x_test: test rows that were given apart. names: of the D inputs, where they have names.
     """
 
     x: np.ndarray | None
     y: np.ndarray
     parts: Split
     x_test: np.ndarray | None
+    names: tuple[str, ...] = ()
 
 
 class Material(Protocol):

@@ -39,8 +39,11 @@ from trainwell.version import VERSION
 NEEDS = {
     "search": "rate-range",
     "final": "search",
+    "healing": "final",
     "test": "final",
 }  # a stage is skipped when Ctrl-C cut off what it builds on
+
+TRAINING = ("final", "healing")  # stages that leave a plan and a model
 
 
 def run_recipe(request: Request, show: Show = silent, processes: Processes | None = None) -> Run:
@@ -137,6 +140,7 @@ def _run(request: Request, setting: Setting, folder: Path, journal: Journal, clo
                 done.append({"name": name, "passed": None, "evidence": {"why": "interrupted before this stage"}})
                 continue
             done.append(_stage(ws, name, seconds))
+            done = _with_retrained(ws, done)
             if processes.writes:
                 _write_result(ws, done, seconds)
         processes.tick()
@@ -164,11 +168,21 @@ def _stage(ws: Workshop, name: str, seconds: dict[str, float]) -> dict[str, Any]
         remembered = ws.processes.agree({} if alone else _outcome(ws, name))
         if not ws.clock.interrupted:
             ws.journal.note(key, remembered, elapsed=ws.clock.spent)
-    elif name == "final":
+    elif "plan" in remembered:
         ws.plan = Plan.from_yaml(remembered["plan"])
     ws.carry[name] = remembered["carry"]
     seconds[name] = remembered["seconds"]
     return {"name": name, "passed": remembered["passed"], "evidence": remembered["evidence"]}
+
+
+def _with_retrained(ws: Workshop, done: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The stages, where healing trained the final networks anew with these as the final ones."""
+    anew = ws.carry.get("healing", {}).get("final")
+    if anew is None:
+        return done
+    ws.carry["final"] = anew["carry"]
+    final = {"name": "final", "passed": anew["passed"], "evidence": anew["evidence"]}
+    return [final if stage["name"] == "final" else stage for stage in done]
 
 
 def _outcome(ws: Workshop, name: str) -> dict[str, Any]:
@@ -177,7 +191,7 @@ def _outcome(ws: Workshop, name: str) -> dict[str, Any]:
     ws.progress(0.0, "")
     result = STAGES[name].run(ws)
     found = {"passed": result.passed, "evidence": result.evidence, "carry": result.carry}
-    if name == "final":
+    if name in TRAINING:
         found["plan"] = ws.plan.to_yaml()
         sync(ws.folder)  # the model must not be lost where the journal says that there is one
     return plain({**found, "seconds": time.monotonic() - began})

@@ -139,7 +139,8 @@ class TableMaterial:
         options = PreparationOptions("plain", plan.data.bins, plan.data.one_hot_limit)
         preparation = fit_preparation(self.table, self.facts, self.split.train, options)
         test = None if self.apart is None else _flat(preparation, self.apart)
-        return Plain(_flat(preparation, self.table), target_array(self.table, self.facts), self.split, test)
+        names = (*preparation.input_names, *preparation.embedded_names)
+        return Plain(_flat(preparation, self.table), target_array(self.table, self.facts), self.split, test, names)
 
     def on_original_scale(self, plan: Plan, prediction: np.ndarray) -> np.ndarray:
         """Predictions (N, C) in the target's own units; both classes of a binary task."""

@@ -23,6 +23,7 @@ from trainwell.recipe.request import Progress, Show
 
 SAVE_EVERY = float(os.environ.get("TRAINWELL_SAVE_EVERY", "5"))  # seconds between checkpoints, at the least
 MEASURED_STEPS = 6
+EVALUATION = 1.3  # cost of evaluation and vitals on top of the steps
 REPORTING = 1.0  # seconds that findings, files and the page take
 MONITOR_METRIC_FROM = 2_000  # validation rows from which accuracy is fine enough to choose by (sd below 1 %)
 

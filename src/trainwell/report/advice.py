@@ -5,11 +5,12 @@ import shlex
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from trainwell.diagnosis import Finding
+from trainwell.diagnosis import Finding, Remedy
 from trainwell.report.fit import Fit
+from trainwell.report.healing import left, trial_told, verdict_of
 from trainwell.report.records import Records
 from trainwell.report.verdict import GUESS, SMALL_TEST, Standing
-from trainwell.report.words import capital, code, counted, model_name, number, seconds, stage_name
+from trainwell.report.words import capital, code, counted, model_name, seconds, stage_name
 
 MOST = 4  # sentences that a reader takes in
 FEW_TRIALS = 8  # tried plans, below which the search has hardly searched
@@ -46,7 +47,7 @@ def _interrupted(case: Case) -> Iterator[str]:
 
 def _failed_checks(case: Case) -> Iterator[str]:
     for stage in case.records.stages:
-        if stage.get("passed") is False and stage.get("name") not in ("test", "final", "search"):
+        if stage.get("passed") is False and stage.get("name") not in ("test", "final", "healing", "search"):
             name = stage_name(stage["name"])
             yield f"The check “{name}” failed: look there first, since no tuning mends what it shows."
 
@@ -65,13 +66,18 @@ def _leaks(case: Case) -> Iterator[str]:
 
 
 def first_remedy(finding: Finding, *, in_python: bool = False) -> str:
-    """The smallest remedy as a sentence, with the settings that make it."""
+    """The remedy that helped most in a trial, else the smallest, as a sentence with the settings that make it."""
     if not finding.remedies:
         return f"see `trainwell explain {finding.kind}`."
-    remedy = finding.remedies[0]
+    tried = [remedy for remedy in finding.remedies if remedy.verified and remedy.verified.get("helped")]
+    remedy = min(tried, key=_left) if tried else finding.remedies[0]
     settings = " ".join(f"--set {path}={value}" for path, value in (remedy.change or {}).items())
     settings = f"settings={remedy.change}" if in_python and remedy.change else settings
     return f"{remedy.why}{f' ({code(settings)})' if settings else ''}."
+
+
+def _left(remedy: Remedy) -> float:
+    return left(remedy.verified or {}, "after")
 
 
 def _loses(case: Case) -> Iterator[str]:
@@ -146,10 +152,7 @@ def remedies_told(finding: Finding) -> list[str]:
         change = ", ".join(f"{code(path)} → {code(value)}" for path, value in (remedy.change or {}).items())
         text = f"{capital(remedy.why.rstrip('.'))}{f': {change}' if change else ''}."
         if remedy.verified:
-            helped = "it helped" if remedy.verified.get("helped") else "it did not help"
-            text += (
-                f" Tried: {helped} ({number(remedy.verified.get('before'))} → {number(remedy.verified.get('after'))})."
-            )
+            text += f" Tried: {verdict_of(remedy.verified)} ({trial_told(remedy.verified)})."
         told.append(text)
     return told
 

@@ -15,6 +15,7 @@ from trainwell.base.files import replace_text
 from trainwell.report.advice import advice, remedies_told
 from trainwell.report.blocks import Prose, Section, Tile, Tone
 from trainwell.report.fit import courses, judge_fit
+from trainwell.report.healing import healing_told
 from trainwell.report.records import Records, read_records
 from trainwell.report.sections import SECTIONS, Teller
 from trainwell.report.verdict import GUESS, Standing, headline, how_good, standing, what_was_trained
@@ -67,7 +68,7 @@ def verdict(records: Records) -> Verdict:
         words, tone = headline(records, s)
         judged = "" if s is None else " ".join(how_good(records, s))
         course = " ".join(text for text in ("" if s is None else fit.sentence, _found(records)) if text)
-        paragraphs = [what_was_trained(records), judged, course]
+        paragraphs = [what_was_trained(records), judged, course, healing_told(records.evidence("healing"))]
         steps = advice(records, s, fit)
         return Verdict(words, _tone(tone), _tiles(records, s), tuple(text for text in paragraphs if text), steps)
     except DAMAGED as fault:

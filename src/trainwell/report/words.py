@@ -34,6 +34,7 @@ STAGES = {
     "rate-range": "Learning-rate range",
     "search": "Search",
     "final": "Final training",
+    "healing": "Healing",
     "test": "Test",
 }
 

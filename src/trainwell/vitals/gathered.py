@@ -12,6 +12,7 @@ from torch import Tensor
 from trainwell.engine.record import Record
 from trainwell.vitals.inside import Inside
 from trainwell.vitals.losses import LossReading, read_loss
+from trainwell.vitals.rows import Rows
 from trainwell.vitals.scale import Scale
 
 SHARE = 0.008  # of the time, for looks between those at powers of two
@@ -69,6 +70,7 @@ class Batches:
 
     Attributes:
         reading: what the loss is made of. targets: some of them. same: whether targets have the shape of the inputs.
+        rows: prints of those trained on and judged by. sizes: of the batches.
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given.
         penalties: share of the loss that is not loss_fn of outputs and targets.
         constant: whether all outputs were alike.
@@ -77,7 +79,7 @@ class Batches:
     def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
-        self.scale, self.outside, self.sizes = Scale(), Scale(), Counter[int]()
+        self.scale, self.outside, self.sizes, self.rows = Scale(), Scale(), Counter[int](), Rows()
         self.penalties: list[float] = []
         self.ranges: list[tuple[float, float]] = []
         self.constant: list[bool] = []
@@ -92,6 +94,7 @@ class Batches:
         y = torch.as_tensor(targets) if isinstance(targets, Tensor | np.ndarray) else None
         if x is not None and x.dim():
             self.sizes[len(x)] += 1
+            self.rows.train(x)
             if x.is_floating_point():
                 self.outside.add(x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None])
         if inside.entering is not None:

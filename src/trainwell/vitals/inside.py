@@ -52,7 +52,7 @@ LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
 BENT = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 """Layers that bend by themselves, in kernels that no one sees into."""
 
-OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
+OF_LAYERS = ("activation-mean", "activation-std", "signal-std", "dead-fraction", "saturated-fraction")
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units

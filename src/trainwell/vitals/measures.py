@@ -63,6 +63,12 @@ def activation_std(view: LayerView) -> Tensor | None:
     return None if view.activation is None else view.activation.flatten(1).std(1, correction=0)
 
 
+def signal_std(view: LayerView) -> Tensor | None:
+    """Mean over units of their deviation over the samples: what of the inputs is left. Biases do not count (I13)."""
+    units = samples_by_units(view)
+    return None if units is None else units.std(1, correction=0).mean(1)
+
+
 def dead_fraction(view: LayerView) -> Tensor | None:
     """Share of rectifier units that hand on nothing for all samples of the view, in [0, 1] (D4).
 
@@ -117,6 +123,7 @@ MEASURES: Registry[Measure] = Registry(
         "weight-norm": weight_norm,
         "activation-mean": activation_mean,
         "activation-std": activation_std,
+        "signal-std": signal_std,
         "dead-fraction": dead_fraction,
         "saturated-fraction": saturated_fraction,
     },

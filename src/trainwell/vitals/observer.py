@@ -23,7 +23,16 @@ from trainwell.vitals.foreign import Accumulation, Weights, bare, witness_of
 from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace
 from trainwell.vitals.inside import Inside, Layer, layers_of
 from trainwell.vitals.origin import Origin, locate, not_finite, of_backward
-from trainwell.vitals.program import MODAL, Program, alike, idle_biases, settings_of, stuck_parameters
+from trainwell.vitals.program import (
+    MODAL,
+    Program,
+    alike,
+    gates_of,
+    idle_biases,
+    narrowest,
+    settings_of,
+    stuck_parameters,
+)
 from trainwell.vitals.targets import targets_of
 
 
@@ -77,10 +86,11 @@ class Observer:
         self._weights: Weights | None = None
         self._accumulation: Accumulation | None = None
         self._given: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # of the pass whose update is to come
-        self._updated = False
+        self._updated, self._updates = False, 0
         self._unseen = [0, 0]  # passes without gradients since the last step: in training, in evaluation mode
         self._modes, self._judged = [0, 0], [0, 0]  # how many in the wrong mode, of how many
         self._handles: list[Any] = []
+        self._followed = True  # whether every optimizer tells of its updates
         self._attach(optimizers)
         self._guarded(self._prepare)
 
@@ -96,6 +106,7 @@ class Observer:
             if hasattr(optimizer, "register_step_pre_hook"):
                 self._handles.append(optimizer.register_step_pre_hook(self._before_update))
             else:
+                self._followed = False
                 self._note(f"{type(optimizer).__name__} has no hooks: gradients and updates are not looked at.")
         if not optimizers:
             self._handles.append(register_optimizer_step_pre_hook(self._discover))
@@ -131,11 +142,13 @@ class Observer:
     def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if torch.is_grad_enabled():
             self._given = args, kwargs
-        else:
-            self._unseen[0 if module.training else 1] += 1
+            return
+        self._unseen[0 if module.training else 1] += 1
+        if not self._batches.rows.kept and args and isinstance(args[0], Tensor):
+            self._guarded(lambda: self._batches.rows.judge(args[0]))
 
     def _before_update(self, *ignored: object) -> None:
-        self._updated = True
+        self._updated, self._updates = True, self._updates + 1
         witness = self._witness
         if self._origin is None and witness is not None and (g := witness.grad) is not None and not g.is_cuda:
             total = g.sum().item()
@@ -153,7 +166,9 @@ class Observer:
         self._modes[1] += 1
         if not self._root.training:
             self._modes[0] += 1
-        self._unseen[0] = self._unseen[1] = 0
+        if self._unseen[0] or self._unseen[1]:
+            self._unseen[0] = self._unseen[1] = 0
+            self._batches.rows.forget()
         self._given = None
         if self._inside is not None and (self._updated or not self._optimizers):
             self._guarded(lambda: self._finish(loss, inputs, targets, outputs))
@@ -171,6 +186,7 @@ class Observer:
             self._judged[1] += 1
             self._judged[0] += train > 0 and evaluation == 0
         self._unseen[0] = self._unseen[1] = 0
+        self._batches.rows.keep()
         for name, value in values.items():
             self.record.add(self.steps, "", f"validation_{name}", MEMBER, [value])
         metrics = [value for name, value in values.items() if name != "loss"]
@@ -259,7 +275,8 @@ class Observer:
         for layer in self._learning_layers():
             weights = [named[key] for key in layer.weights]
             gradients = [p.grad for p in weights if p.grad is not None and not p.grad.is_sparse]
-            if not isinstance(layer.module, nn.Embedding) and all(map(alike, weights)) and all(map(alike, gradients)):
+            gates = gates_of(layer.module)
+            if not isinstance(layer.module, nn.Embedding) and all(alike(m, gates) for m in [*weights, *gradients]):
                 found.append(layer.name)
         return tuple(found)
 
@@ -301,6 +318,8 @@ class Observer:
         settings |= {"training.batch_size": batch} if batch else {}
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
         count = sight.updates
+        rows = batches.rows
+        idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
         unreached = [n for n, times in sight.without_gradient.items() if count >= 3 and times >= count]
         modal = any(isinstance(module, MODAL) for module in self._model.modules())
         low, high = [low for low, _ in batches.ranges], [high for _, high in batches.ranges]
@@ -312,12 +331,17 @@ class Observer:
             batch=batch,
             bends=sight.bends,
             weighted=sight.weighted,
+            narrowest=narrowest(self._model, sight.order),
+            recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
             symmetric=sight.symmetric,
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
             training_in_eval=(self._modes[0], self._modes[1]),
             judged_in_train=(self._judged[0], self._judged[1]),
             modal=modal,
-            stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers)),
+            stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers), idle=idle),
+            doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
+            leaked=rows.leaked,
+            apart=rows.apart,
             idle_biases=idle_biases(self._model),
             dropout=float(settings["regularisation.dropout"]),
             penalty=float(np.median(batches.penalties[-5:])) if batches.penalties else None,

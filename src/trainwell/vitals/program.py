@@ -27,7 +27,8 @@ class Stuck:
         frozen: of layers that look as they were first drawn, and don't require a gradient.
         unreached: without a gradient at every look. forgotten: in no optimizer though they look as first drawn.
         left_out: in no optimizer, of layers that were trained before. known: whether the optimizer is known.
-        everything: whether nothing at all is trained.
+        everything: whether nothing at all is trained. idle: whether the optimizer never made a step.
+        unregistered: modules in a list or dict of Python, which torch does not know of.
     """
 
     frozen: tuple[str, ...] = ()
@@ -35,6 +36,8 @@ class Stuck:
     forgotten: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
     everything: bool = False
+    idle: bool = False
+    unregistered: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Program:
         batch: samples in a batch, 0 when unknown.
         bends: functions and layers of a forward pass that are not linear. weighted: layers with weights in it. None
             when they were not looked at.
+        narrowest: units of the narrowest hidden layer, 0 when unknown. recurrent: whether a layer is.
         symmetric: layers whose units are all alike and get the same gradient.
         accumulating: looks at which an old gradient was still in the sum, and all such looks.
         training_in_eval: updates made in evaluation mode, and all updates.
@@ -57,8 +61,10 @@ class Program:
         idle_biases: layers whose bias a norm after them takes away again.
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
-        constant_inputs: share of inputs that never change. notes: what could not be looked at, and why.
-        output_range, target_range: of what was compared.
+        doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
+            were judged by. apart: how far the rows judged by lie from them, in deviations.
+        constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
+        notes: what could not be looked at, and why.
     """
 
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -68,6 +74,8 @@ class Program:
     batch: int = 0
     bends: int | None = None
     weighted: int | None = None
+    narrowest: int = 0
+    recurrent: bool = False
     symmetric: tuple[str, ...] = ()
     accumulating: tuple[int, int] = (0, 0)
     training_in_eval: tuple[int, int] = (0, 0)
@@ -79,6 +87,9 @@ class Program:
     penalty: float | None = None
     origin: Origin | None = None
     over: bool = False
+    doubled: float = 0.0
+    leaked: tuple[float, int] = (0.0, 0)
+    apart: float = 0.0
     constant_output: bool = False
     output_range: tuple[float, float] | None = None
     notes: tuple[str, ...] = ()
@@ -156,15 +167,31 @@ def looks_untrained(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def alike(matrix: Tensor) -> bool:
-    """Whether the rows of a weight matrix (H, …) are all the same, H > 1."""
+def alike(matrix: Tensor, gates: int = 1) -> bool:
+    """Whether the rows of a weight matrix (gates·H, …) are all the same within each gate, H > 1."""
     rows = matrix.detach().flatten(1)
-    if len(rows) < 2:
+    rows = rows.view(gates, -1, rows.shape[1]) if len(rows) % gates == 0 else rows[None]
+    if rows.shape[1] < 2:
         return False
-    return bool((rows - rows[0]).abs().max() <= 1e-6 * rows.abs().max())
+    return bool((rows - rows[:, :1]).abs().max() <= 1e-6 * rows.abs().max())
 
 
-def stuck_parameters(model: nn.Module, optimizers: Sequence[Any], unreached: Sequence[str], *, known: bool) -> Stuck:
+def narrowest(model: nn.Module, order: Sequence[str]) -> int:
+    """Units of the narrowest dense layer that is not the last; 0 where there is none."""
+    modules = dict(model.named_modules())
+    units = [m.out_features for name in order[:-1] if isinstance(m := modules.get(name), nn.Linear)]
+    return min(units, default=0)
+
+
+def gates_of(module: nn.Module) -> int:
+    """Blocks of rows that a recurrent layer keeps in one matrix; else 1."""
+    kinds = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3, nn.MultiheadAttention: 3}
+    return kinds.get(type(module), 1)
+
+
+def stuck_parameters(
+    model: nn.Module, optimizers: Sequence[Any], unreached: Sequence[str], *, known: bool, idle: bool = False
+) -> Stuck:
     """Which parameters do not learn, and why. `unreached`: those without a gradient at every look."""
     held = {id(p) for optimizer in optimizers for group in optimizer.param_groups for p in group["params"]}
     named = dict(model.named_parameters())
@@ -181,4 +208,20 @@ def stuck_parameters(model: nn.Module, optimizers: Sequence[Any], unreached: Seq
             n for n, p in named.items() if known and p.requires_grad and id(p) not in held and n not in of_fresh
         ),
         everything=bool(named) and not trained,
+        idle=idle,
+        unregistered=unregistered(model),
     )
+
+
+def unregistered(model: nn.Module) -> tuple[str, ...]:
+    """Attributes that hold modules or parameters in a list, tuple or dict of Python."""
+    known, found = set(map(id, [*model.modules(), *model.parameters()])), []
+    for name, module in model.named_modules():
+        for key, value in vars(module).items():
+            parts = list(value.values()) if isinstance(value, dict) else value
+            if key.startswith("_") or not isinstance(parts, list | tuple):
+                continue
+            held = [part for part in parts if isinstance(part, nn.Module | nn.Parameter) and id(part) not in known]
+            if any(isinstance(part, nn.Parameter) or any(True for _ in part.parameters()) for part in held):
+                found.append(f"{name}.{key}" if name else key)
+    return tuple(found)

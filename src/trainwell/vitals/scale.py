@@ -28,12 +28,16 @@ class Scale:
             self.rows, self._sum, self._squares = 0, x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
         self.rows, self._sum, self._squares = self.rows + len(x), self._sum + x.sum(0), self._squares + (x * x).sum(0)
 
+    def moments(self) -> tuple[Tensor, Tensor]:
+        """Mean and deviation (D,) of each input."""
+        mean = self._sum / self.rows
+        return mean, (self._squares / self.rows - mean**2).clamp_min(0.0).sqrt()
+
     def extremes(self) -> dict[str, float] | None:
         """`largest_mean` (absolute), `largest_std`, `smallest_std`, share of `constant` inputs; None before any."""
         if self.rows < 2:
             return None
-        mean = self._sum / self.rows
-        std = (self._squares / self.rows - mean**2).clamp_min(0.0).sqrt()
+        mean, std = self.moments()
         still = std <= 1e-7 * mean.abs().clamp_min(1e-12)
         return {
             "largest_mean": float(mean.abs().max()),

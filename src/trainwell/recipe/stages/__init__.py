@@ -8,6 +8,7 @@ from trainwell.recipe.stages.baselines import compare_baselines
 from trainwell.recipe.stages.data import describe_data
 from trainwell.recipe.stages.final import train_final
 from trainwell.recipe.stages.gradients import check_gradients
+from trainwell.recipe.stages.healing import heal
 from trainwell.recipe.stages.initial import measure_initial_loss
 from trainwell.recipe.stages.overfit import overfit_batch
 from trainwell.recipe.stages.rates import range_rates
@@ -24,5 +25,6 @@ STAGES: dict[str, Stage] = {
     "rate-range": Stage(range_rates, preflight=True),
     "search": Stage(search_plans, preflight=False),
     "final": Stage(train_final, preflight=False),
+    "healing": Stage(heal, preflight=False, alone=True),
     "test": Stage(judge_test, preflight=False, alone=True),
 }

@@ -1,28 +1,15 @@
 """Is the first loss what chance predicts (row B2)? If not, outputs, loss or the scale of the inputs is wrong."""
 
-from math import log
-
 import torch
 from torch import Tensor
 
 from trainwell.engine import Course, judge
+from trainwell.recipe.chance import chance_loss
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 
 MEMBERS, SAMPLES = 8, 256
-ENOUGH = 1 << 20  # rows that tell the variance of a target
 TOLERANCE = 0.25  # of the chance loss; an untrained output of the size of the target's spread would already double it
-
-
-def chance_loss(ws: Workshop) -> float:
-    """Loss of a network that knows nothing: ln C, ln 2 a label, the variance of a number (1 where standardised)."""
-    if ws.facts.task != "regression":
-        return log(len(ws.facts.classes) if ws.facts.task == "multiclass" else 2)
-    y = ws.material.samples(ws.plan).y
-    assert y is not None
-    rows = ws.develop if ws.plan.data.folds else ws.split.train
-    rows = rows[:: max(1, len(rows) // ENOUGH)]
-    return float(y[rows].double().var(dim=0, correction=0).mean()) or 1.0
 
 
 @torch.no_grad()

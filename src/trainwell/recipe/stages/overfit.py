@@ -4,7 +4,7 @@ import numpy as np
 
 from trainwell.engine import judge, train
 from trainwell.plan import Plan, unregularised
-from trainwell.recipe.stages.initial import chance_loss
+from trainwell.recipe.chance import chance_loss
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 

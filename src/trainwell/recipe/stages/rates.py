@@ -3,7 +3,8 @@
 import numpy as np
 
 from trainwell.engine import Course, judge, train
-from trainwell.recipe.stages.initial import chance_loss, untrained_losses
+from trainwell.recipe.chance import chance_loss
+from trainwell.recipe.stages.initial import untrained_losses
 from trainwell.recipe.stages.result import Result
 from trainwell.recipe.workshop import Row, Workshop
 

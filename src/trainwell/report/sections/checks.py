@@ -6,6 +6,7 @@ from typing import Any
 
 from trainwell.report.blocks import Check, Checks, Figure, Section, State
 from trainwell.report.figures import Band, Curve, Dots, line_chart
+from trainwell.report.healing import healing_told
 from trainwell.report.records import Records
 from trainwell.report.scales import Axis
 from trainwell.report.words import (
@@ -229,6 +230,7 @@ LINES: dict[str, Line] = {
     "rate-range": _rates,
     "search": _search,
     "final": _final,
+    "healing": healing_told,
     "test": _test,
 }
 FIGURES: dict[str, Callable[[Evidence], Figure | None]] = {

@@ -1,0 +1,94 @@
+"""Rules across layers: signals that shrink or grow with depth, layers that learn at different speeds (D5, D11)."""
+
+import numpy as np
+
+from trainwell.diagnosis.case import Case, Threshold, first, median
+from trainwell.diagnosis.edits import adam, initialiser, norm, offered, residual
+from trainwell.diagnosis.finding import Finding
+
+SHRUNK = Threshold(
+    0.2,
+    healthy="0.4 … 1",
+    origin="what a layer leaves of the signal's deviation, geometric mean: torch's first weights leave 0.41 before "
+    "ReLU, 0.58 before tanh (1/√6, 1/√3), He's leave 1; our bound",
+)
+GROWN = Threshold(1.5, healthy="0.4 … 1", origin="the same; He's weights under a function that passes all give 1.4")
+TOTAL = 30.0
+"""The trend over all hidden layers must come to this factor."""
+
+DEEP = 3
+"""Hidden layers from which a trend can be told."""
+
+APART = Threshold(
+    1e4,
+    healthy="1 … 300",
+    origin="largest over smallest median ‖Δw‖/‖w‖ of layers; row B7 wants about 1e-3 in each",
+)
+
+
+def shrinking_activations(case: Case) -> Finding | None:
+    """Before training the signal's deviation falls from hidden layer to hidden layer."""
+    ratio, each, told = _trend(case)
+    if not (ratio < 1 / TOTAL and each < SHRUNK.value):
+        return None
+    return Finding(
+        "shrinking-activations",
+        "warning",
+        f"The signal fades on its way forward: its deviation falls to {ratio:.1g} of that of the first hidden layer.",
+        layer=case.layers("signal-std")[-2],
+        member=case.member,
+        step=1,
+        evidence=SHRUNK.evidence("what a layer leaves of the signal", each, last_over_first=ratio, per_layer=told),
+        remedies=offered(initialiser(case), norm(case), residual(case)),
+    )
+
+
+def growing_activations(case: Case) -> Finding | None:
+    """Before training the signal's deviation grows from hidden layer to hidden layer."""
+    ratio, each, told = _trend(case)
+    if not (ratio > TOTAL and each > GROWN.value):
+        return None
+    return Finding(
+        "growing-activations",
+        "warning",
+        f"The signal grows on its way forward: its deviation rises to {ratio:.3g} times that of the first hidden "
+        "layer.",
+        layer=case.layers("signal-std")[-2],
+        member=case.member,
+        step=1,
+        evidence=GROWN.evidence("what a layer makes of the signal", each, last_over_first=ratio, per_layer=told),
+        remedies=offered(initialiser(case), norm(case), residual(case)),
+    )
+
+
+def layers_out_of_step(case: Case) -> Finding | None:
+    """Some layers move thousands of times faster than others, all with a gradient."""
+    speeds = {layer: median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")}
+    speeds = {layer: speed for layer, speed in speeds.items() if speed > 0}
+    if case.program is None or len(speeds) < 2:
+        return None
+    slow, fast = min(speeds, key=lambda k: speeds[k]), max(speeds, key=lambda k: speeds[k])
+    ratio = speeds[fast] / speeds[slow]
+    if ratio <= APART.value:
+        return None
+    return Finding(
+        "layers-out-of-step",
+        "warning",
+        f"Layers learn at very different speeds: an update moves {fast} by {speeds[fast]:.1e} of its size, "
+        f"{slow} by {speeds[slow]:.1e}.",
+        layer=slow,
+        member=case.member,
+        step=1,
+        evidence=APART.evidence("largest over smallest ‖Δw‖/‖w‖", ratio),
+        remedies=offered(adam(case, "it finds a step for each weight by itself"), initialiser(case), norm(case)),
+    )
+
+
+def _trend(case: Case) -> tuple[float, float, str]:
+    """The signal's deviation in the last hidden layer over that in the first, before training; a layer's share; all."""
+    hidden = case.layers("signal-std")[:-1]
+    values = [first(case.curve("signal-std", layer)) for layer in hidden]
+    if case.program is None or len(values) < DEEP or not min(values) > 0 or not np.isfinite(values).all():
+        return float("nan"), float("nan"), ""
+    ratio = values[-1] / values[0]
+    return ratio, ratio ** (1 / (len(values) - 1)), ", ".join(f"{value:.1e}" for value in values)

@@ -1,0 +1,207 @@
+"""Rules on how strongly a training is held: batches, regularisation, and weights that shrink or grow (D13, D14)."""
+
+import numpy as np
+
+from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.edits import dropout, edit, offered, rate
+from trainwell.diagnosis.finding import Finding
+from trainwell.diagnosis.rules_curve import POINTS, judgeable, read_curve
+
+NOISY = Threshold(
+    0.5,
+    healthy="0 … 0.4",
+    origin="deviation of single losses over their mean in the last half (our assumption)",
+)
+STILL = 1.3
+"""Growth in the last two fifths of the training: small first weights grow too, and then stay (our assumption)."""
+
+BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
+"""Losses that are never below 0; one that is has something added to it that rewards large weights."""
+
+HASTY, LARGE = 50, 64
+"""Updates in a whole training that are too few, and the batch size from which that is its fault (our assumptions)."""
+
+
+def batch_too_small(case: Case) -> Finding | None:
+    """Single samples, or pairs, whose noise drowns the gradient."""
+    batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
+    if case.program is None or not 0 < batch <= 2 or len(losses) < 2 * POINTS:
+        return None
+    late = losses[len(losses) // 2 :]
+    noise = float(late.std() / max(late.mean(), 1e-12))
+    high = float(late.mean()) / case.scale
+    if noise <= NOISY.value or high < 0.05:
+        return None
+    return Finding(
+        "batch-too-small",
+        "warning",
+        f"A batch is {batch} sample{'s' * (batch > 1)}: the losses of single steps deviate by {noise:.0%} of their "
+        "mean, and most of each gradient is noise.",
+        member=case.member,
+        step=case.updates,
+        evidence=NOISY.evidence("deviation of single losses over their mean", noise, batch=float(batch)),
+        remedies=offered(
+            edit(
+                case, "larger-batches", "the mean of 32 gradients has a sixth of the noise", {"training.batch_size": 32}
+            ),
+            rate(case, 1 / 10, "small steps average over many samples"),
+        ),
+    )
+
+
+def too_much_regularisation(case: Case) -> Finding | None:
+    """Dropout, decay or a penalty so strong that not even the training part is learned."""
+    read, program = read_curve(case), case.program
+    if read is None or program is None or case.chance_loss is None:
+        return None
+    end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
+    decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
+    kept = _weights_kept(case)
+    decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.5
+    dropped = program.dropout >= 0.7
+    penalised = program.penalty is not None and program.penalty > 0.5
+    if end < 0.5 or not (decayed or dropped or penalised):
+        return None
+    what, figure, measured = (
+        (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout)
+        if dropped
+        else (f"weight decay of {decay:g}", "weights left of the first ones", kept)
+        if decayed
+        else ("a penalty on the weights", "share of the loss that is penalty", float(program.penalty or 0.0))
+    )
+    return Finding(
+        "too-much-regularisation",
+        "warning",
+        f"Regularisation is too strong: with {what} the training loss stays at {end:.0%} of that of chance.",
+        member=case.member,
+        step=case.updates,
+        evidence={"figure": figure, "measured": measured, "threshold": 0.7 if dropped else 0.5, "healthy": "0 … 0.5"},
+        remedies=offered(
+            edit(case, "less-dropout", "units may rely on one another again", {"regularisation.dropout": 0.2})
+            if dropped
+            else None,
+            edit(case, "less-decay", "weights may grow as the data ask for", {"optimizer.weight_decay": 0.0})
+            if decay
+            else None,
+        ),
+    )
+
+
+def weights_collapse(case: Case) -> Finding | None:
+    """The weights of most layers shrank to a small part of what they were."""
+    kept = _weights_kept(case)
+    if not kept < 0.1 or case.updates < POINTS:
+        return None
+    return Finding(
+        "weights-collapse",
+        "warning" if case.learned else "critical",
+        f"The weights collapse: those of the middle layer are {kept:.2g} of their first size.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "‖w‖ over its start, median of layers",
+            "measured": kept,
+            "threshold": 0.1,
+            "healthy": "0.7 … 3",
+        },
+        remedies=offered(
+            edit(case, "less-decay", "decay takes more than the gradient gives", {"optimizer.weight_decay": 0.0}),
+            rate(case, 1 / 10, "decay acts through the rate"),
+        ),
+    )
+
+
+def weights_grow(case: Case) -> Finding | None:
+    """The weights of most layers grew many times over, and still grow."""
+    grown, (_, losses) = _weights_kept(case), case.finite("loss")
+    below = case.program is not None and case.program.loss.kind in BOUNDED and len(losses) > 0 and losses.min() < 0
+    still = _weights_kept(case, since=0.6) > STILL
+    if not ((grown > 10.0 and still) or (below and grown > 1.3)) or case.updates < POINTS:
+        return None
+    return Finding(
+        "weights-grow",
+        "warning" if case.learned else "critical",
+        f"The weights grow without bound: those of the middle layer are {grown:.2g} times their first size.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "‖w‖ over its start, median of layers",
+            "measured": grown,
+            "threshold": 10.0,
+            "healthy": "0.7 … 3",
+        },
+        remedies=offered(
+            rate(case, 1 / 10, "smaller steps add less"),
+            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 0.01}),
+        ),
+    )
+
+
+def missing_regularisation(case: Case) -> Finding | None:
+    """Nothing keeps the network from learning by heart, and validation is twice the training loss or more."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    if case.program is None or len(held) < 3 or len(train) != len(held):
+        return None
+    bare = not case.setting("regularisation.dropout", 0.0) and not case.setting("optimizer.weight_decay", 0.0)
+    gap, ratio = float(held[-1] - train[-1]) / case.scale, float(held[-1] / max(train[-1], 1e-12))
+    if not (bare and gap > 0.15 and ratio > 2):
+        return None
+    return Finding(
+        "missing-regularisation",
+        "info",
+        f"Nothing keeps the network from learning by heart, and its validation loss is {ratio:.3g} times its training "
+        "loss.",
+        member=case.member,
+        step=case.updates,
+        evidence={
+            "figure": "validation loss over training loss",
+            "measured": ratio,
+            "threshold": 2.0,
+            "healthy": "0.8 … 2",
+        },
+        remedies=offered(
+            dropout(case),
+            edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 1e-2}),
+        ),
+    )
+
+
+def batch_too_large(case: Case) -> Finding | None:
+    """So few updates, of so large batches, that the loss had only begun to fall."""
+    batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
+    if not judgeable(case) or case.chance_loss is None or batch < LARGE or not 4 <= case.updates <= HASTY:
+        return None
+    high = float(losses[-2:].mean()) / max(case.chance_loss, 1e-12)
+    third = max(1, len(losses) // 3)
+    falling = float(losses[-third:].mean()) < float(losses[:third].mean())
+    if high < 0.5 or not falling:
+        return None
+    return Finding(
+        "batch-too-large",
+        "warning",
+        f"Batches of {batch} left time for {case.updates} updates only, and the loss is still {high:.0%} of that of "
+        "chance.",
+        member=case.member,
+        step=case.updates,
+        evidence={"figure": "updates", "measured": float(case.updates), "threshold": float(HASTY), "healthy": "100 …"},
+        remedies=offered(
+            edit(
+                case,
+                "smaller-batches",
+                "as many samples give more updates",
+                {"training.batch_size": max(8, batch // 8)},
+            ),
+            rate(case, 3, "a large batch permits larger steps"),
+        ),
+    )
+
+
+def _weights_kept(case: Case, since: float = 0.0) -> float:
+    """Median over layers of ‖w‖ at the end over ‖w‖ after a share of the training; those that begin at 0 left out."""
+    ratios = []
+    for layer in case.layers("weight-norm"):
+        steps, values = case.finite("weight-norm", layer)
+        values = values[steps >= since * case.updates] if since else values
+        if len(values) >= (2 if since else 3) and values[0] > 1e-3:
+            ratios.append(float(values[-1] / values[0]))
+    return float(np.median(ratios)) if ratios else 1.0

@@ -1,0 +1,187 @@
+"""One training as it runs: it can be stopped, judged, and go on; what it costs is counted.
+
+Contract: `Course` trains a `Training` under a seed. Two courses with one seed see the same rows in the same order. Its
+cost is in units of the given training on all its rows: the larger of its share of samples and of updates,
+times its number of parameters over the given one's.
+"""
+
+import copy
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.remedies.rows import Rows
+from trainwell.remedies.training import Scaled, Training, fitting, own_randomness, scaled
+from trainwell.vitals.observer import Observer
+
+Metric = Callable[[Tensor, Tensor], float]
+JUDGED_AT_ONCE = 1024  # rows
+
+
+@dataclass
+class Ledger:
+    """What was spent, in units of the given training; `unit` = its (samples, updates), `weights` its parameters."""
+
+    budget: float
+    unit: tuple[float, float]
+    weights: int
+    spent: float = 0.0
+    seconds: float = 0.0
+
+    @property
+    def left(self) -> float:
+        """Units that are left."""
+        return self.budget - self.spent
+
+    def cost(self, samples: float, updates: float, weights: int) -> float:
+        """What so many samples in so many updates cost."""
+        return max(samples / self.unit[0], updates / self.unit[1]) * max(1.0, weights / max(self.weights, 1))
+
+    def charge(self, samples: float, updates: float, weights: int, seconds: float) -> None:
+        """Note what was spent."""
+        self.spent += self.cost(samples, updates, weights)
+        self.seconds += seconds
+
+
+class Course:
+    """One run of a training.
+
+    Attributes:
+        curve: (update, score on the rows to judge by), in order. failed: why it ended early, or nothing.
+        observer: sees each update, if there is one.
+    """
+
+    def __init__(self, training: Training, seed: int, rows: Rows, judged: Rows, metric: Metric, ledger: Ledger) -> None:
+        self.training, self.seed, self.rows, self.judged = training, seed, rows, judged
+        self.metric, self.ledger = metric, ledger
+        self.done, self.failed = 0, ""
+        self.curve: list[tuple[int, float]] = []
+        self.observer: Observer | None = None
+        try:
+            bare = training.module(seed)
+            self.module = scaled(training, bare, rows)
+            self.optimizer = training.optimizer(self.module)
+        except Exception as error:  # noqa: BLE001  whatever the user's code may raise
+            self.module, self.failed = nn.Identity(), first_line(error)
+        self.weights = sum(p.numel() for p in self.module.parameters())
+
+    @property
+    def per_epoch(self) -> int:
+        """Updates in an epoch; a last batch of a single row is left out, since norms can't train on it."""
+        full, rest = divmod(len(self.rows), self.training.batch_size)
+        return max(1, full + (rest > 1 or (rest == 1 and self.training.batch_size == 1)))
+
+    @property
+    def updates(self) -> int:
+        """Updates of the whole training."""
+        return self.per_epoch * self.training.epochs
+
+    @property
+    def score(self) -> float:
+        """The last one; NaN when the training failed."""
+        return self.curve[-1][1] if self.curve and not self.failed else float("nan")
+
+    def price(self, share: float) -> float:
+        """What going on to this share of the training would cost."""
+        more = max(0, math.ceil(share * self.updates) - self.done)
+        return self.ledger.cost(more * min(self.training.batch_size, len(self.rows)), more, self.weights)
+
+    def advance(self, share: float) -> "Course":
+        """Go on to a share of the training (beyond 1: longer than it), and judge there."""
+        target = math.ceil(share * self.updates - 1e-9)
+        while self.done < target and not self.failed:
+            epoch, first = divmod(self.done, self.per_epoch)
+            self._stretch(epoch, first, min(self.per_epoch, first + target - self.done))
+        if not self.failed and (not self.curve or self.curve[-1][0] < self.done):
+            self.curve.append((self.done, self.judge(self.judged)))
+        return self
+
+    def _stretch(self, epoch: int, first: int, last: int) -> None:
+        """Updates `first` to `last` of an epoch."""
+        began, samples = time.monotonic(), 0
+        order = torch.randperm(
+            len(self.rows), generator=torch.Generator().manual_seed(hash((self.seed, epoch)) % 2**62)
+        )
+        size, start = self.training.batch_size, self.done
+        try:
+            with own_randomness(self.seed, f"noise {epoch} {first}"):
+                self.module.train()
+                for step in range(first, last):
+                    rows = self.rows.at(order[step * size : (step + 1) * size])
+                    loss = self._update(rows)
+                    self.done, samples = self.done + 1, samples + len(rows)
+                    if not math.isfinite(loss):
+                        self.failed = f"the loss is {loss} at update {self.done}"
+                        break
+        except Exception as error:  # noqa: BLE001  whatever the user's code may raise
+            self.failed = first_line(error)
+        self.ledger.charge(samples, self.done - start, self.weights, time.monotonic() - began)
+
+    def _update(self, rows: Rows) -> float:
+        training, module = self.training, self.module
+        if training.schedule == "cosine":
+            self._cool()
+        x, y = fitting(rows.x, module), rows.y.to(_device(module))
+        self.optimizer.zero_grad()
+        if isinstance(module, Scaled):
+            outputs, y = module.raw(x), (module.target(y) if training.scale_targets else y)
+        else:
+            outputs = module(x)
+        loss = training.loss_fn(outputs, y)
+        loss.backward()
+        if training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), training.clip_norm)
+        self.optimizer.step()
+        if self.observer is not None:
+            self.observer.step(loss, inputs=x, targets=y, outputs=outputs)
+        return float(loss.detach())
+
+    def _cool(self) -> None:
+        """Half a cosine from the given rate to nothing (Loshchilov & Hutter 2017)."""
+        share = min(1.0, self.done / self.updates)
+        for group in self.optimizer.param_groups:
+            group.setdefault("first_rate", group["lr"])
+            group["lr"] = group["first_rate"] * (1 + math.cos(math.pi * share)) / 2
+
+    def judge(self, rows: Rows) -> float:
+        """The metric on these rows, in evaluation mode; NaN where it can't be told."""
+        return judged(self.module, rows, self.metric)
+
+    def copy(self) -> nn.Module:
+        """The module as it is now."""
+        return copy.deepcopy(self.module)
+
+
+def judged(module: nn.Module, rows: Rows, metric: Metric) -> float:
+    """A module's metric on rows; NaN where module or metric fail."""
+    try:
+        outputs = predicted(module, rows.x)
+        return float(metric(outputs, rows.y))
+    except Exception:  # noqa: BLE001  whatever the user's code may raise
+        return float("nan")
+
+
+def predicted(module: nn.Module, x: Tensor) -> Tensor:
+    """Outputs for all rows, in evaluation mode; its mode is put back."""
+    mode = module.training
+    module.eval()
+    try:
+        with torch.no_grad(), own_randomness(0, "judging"):
+            return torch.cat([module(fitting(part, module)) for part in x.split(JUDGED_AT_ONCE)]).cpu()
+    finally:
+        module.train(mode)
+
+
+def first_line(error: Exception) -> str:
+    """A foreign error in one line."""
+    text = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return f"{type(error).__name__}: {text[:200]}"
+
+
+def _device(module: nn.Module) -> torch.device:
+    own = next(module.parameters(), None)
+    return torch.device("cpu") if own is None else own.device

@@ -1,0 +1,86 @@
+"""Rows that were trained on and rows that were judged by: how many are alike, and how far apart the two lie."""
+
+import torch
+from torch import Tensor
+
+from trainwell.vitals.scale import Scale
+
+MOST_COLUMNS = 4096
+MOST = 65_536  # prints that are remembered
+
+
+class Rows:
+    """Prints of rows: one number a row, the same for the same row and else another.
+
+    Attributes:
+        doubled: share of rows, batch by batch, that are equal to an earlier one of the batch.
+        trained: scale of the rows trained on. judged: that of the rows judged by.
+        kept: whether rows of a judgement are known.
+    """
+
+    def __init__(self) -> None:
+        self.doubled: list[float] = []
+        self.trained, self.judged = Scale(), Scale()
+        self._trained: set[float] = set()
+        self._judged: set[float] = set()
+        self.kept = False
+
+    @torch.no_grad()
+    def train(self, x: Tensor) -> None:
+        """Rows of a batch that was trained on."""
+        prints = prints_of(x)
+        if prints is None:
+            return
+        found = set(prints)
+        self.doubled.append(1 - len(found) / len(prints))
+        if len(self._trained) < MOST:
+            self._trained |= found
+        if x.is_floating_point():
+            self.trained.add(x.detach().flatten(1))
+
+    @torch.no_grad()
+    def judge(self, x: Tensor) -> None:
+        """Rows of a pass without gradients, after which a judgement may come."""
+        if len(self._judged) < MOST and (prints := prints_of(x)) is not None:
+            self._judged |= set(prints)
+            if x.is_floating_point():
+                self.judged.add(x.detach().flatten(1))
+
+    def forget(self) -> None:
+        """The passes were for something else than a judgement."""
+        if self._judged and not self.kept:
+            self._judged, self.judged = set(), Scale()
+
+    def keep(self) -> None:
+        """A judgement came: the rows belong to it, and no more are needed."""
+        self.kept = self.kept or bool(self._judged)
+
+    @property
+    def leaked(self) -> tuple[float, int]:
+        """Share of the rows trained on that were judged by, and how many they are, of those that were seen."""
+        if not self.kept or not self._trained:
+            return 0.0, 0
+        both = len(self._trained & self._judged)
+        return both / len(self._trained), both
+
+    @property
+    def apart(self) -> float:
+        """Median over the inputs of |mean judged − mean trained| in deviations of the rows trained on; 0 if unknown."""
+        if not self.kept or self.judged.rows < 8 or self.trained.rows < 32:
+            return 0.0
+        (mean, std), (other, _) = self.trained.moments(), self.judged.moments()
+        if mean.shape != other.shape:
+            return 0.0
+        moves = std > 1e-6 * mean.abs().clamp_min(1e-6)
+        return float(((other - mean).abs() / std)[moves].median()) if bool(moves.any()) else 0.0
+
+
+def prints_of(x: Tensor) -> list[float] | None:
+    """A number for each row (B, …); None where rows can't be told apart by numbers."""
+    if x.dim() < 2 or len(x) < 2 or x.is_complex():
+        return None
+    flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
+    weights = (
+        torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=flat.device).mul_(0.7548776662466927).sin_()
+    )
+    return (flat @ weights).tolist()
