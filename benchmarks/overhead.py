@@ -31,8 +31,8 @@ from trainwell.vitals import observe, sampling
 
 TIME, TINY, MEMORY = 1.02, 1.05, 1.02  # asked for; TINY: of the tiny network in a loop of one's own
 LOOP, ENGINE = "own loop", "engine"
-MEMBERS = 4  # of a population in the engine
-PAIRS, QUICK_PAIRS, QUICK_PART = 15, 3, 8
+MEMBERS = 16  # of a population of dense networks in the engine; of the other networks it trains one
+PAIRS, QUICK_PAIRS, QUICK_PART = 9, 3, 8
 
 
 def in_engine(job: Job, observed: bool, steps: int) -> Spent:
@@ -52,11 +52,12 @@ def in_engine(job: Job, observed: bool, steps: int) -> Spent:
     blueprint: Any = (
         Blueprint.of(plan, job.shape[0], job.classes) if flat else ModuleBlueprint(job.make, x[: job.batch])
     )
-    seeds = [Seeds.of(0, member, shared_data=True) for member in range(MEMBERS)]
+    members = MEMBERS if flat else 1
+    seeds = [Seeds.of(0, member, shared_data=True) for member in range(members)]
     samples = Samples(x, torch.zeros(len(x), 0, dtype=torch.int64), y, samples_first=not flat)
     rows = torch.arange(len(x)).unsqueeze(0)
     feed = Feed(samples, rows, rows[:, : job.batch], [seeds[0].order], job.batch)
-    course = Course(blueprint, [plan] * MEMBERS, seeds, feed, [0] * MEMBERS)
+    course = Course(blueprint, [plan] * members, seeds, feed, [0] * members)
     course.evaluate_every = NEVER
     record, wants = Record(), sampling(max(1, course.total_steps // 64)) if observed else never
     began = time.process_time(), time.perf_counter()

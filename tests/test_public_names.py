@@ -23,7 +23,8 @@ def exports(path: Path) -> list[ast.alias]:
 
 
 def test_the_public_names_of_trainwell_are_these() -> None:
-    assert trainwell.__all__ == ["Classifier", "Plan", "Regressor", "Run", "fit", "joined", "load", "resume"]
+    classes = ["Classifier", "Cure", "Plan", "Regressor", "Run", "Watch"]
+    assert trainwell.__all__ == [*classes, "check", "cure", "fit", "joined", "load", "resume", "watch"]
 
 
 def test_public_names_are_there_and_shown_by_dir() -> None:

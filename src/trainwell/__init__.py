@@ -4,6 +4,9 @@
     model = trainwell.Classifier().fit(X, y)    # the same as a scikit-learn estimator
     run = trainwell.fit(make_model, (X, y))     # the same for a torch module of your own
     run = trainwell.load("runs/demo")           # a run directory
+    with trainwell.watch(model, optimizer) as w: ...    # a loop of your own, watched
+    trainwell.check(model, loss_fn, x, y)       # one batch, before any training
+    trainwell.cure(make_model, (X, y), ...)     # a training of your own, healed
 
 The names below are the public ones. They are imported when first used (PEP 562): `import trainwell` itself is fast.
 """
@@ -26,17 +29,34 @@ if TYPE_CHECKING:
     )
     from trainwell.plan import Plan as Plan
     from trainwell.recipe import Run as Run
+    from trainwell.remedies import Cure as Cure, cure as cure
 
 __version__ = VERSION
-__all__ = ["Classifier", "Plan", "Regressor", "Run", "Watch", "check", "fit", "joined", "load", "resume", "watch"]
+__all__ = [
+    "Classifier",
+    "Cure",
+    "Plan",
+    "Regressor",
+    "Run",
+    "Watch",
+    "check",
+    "cure",
+    "fit",
+    "joined",
+    "load",
+    "resume",
+    "watch",
+]
 
 _HOME = {
     "Classifier": "trainwell.estimators",
+    "Cure": "trainwell.remedies",
     "Plan": "trainwell.plan",
     "Regressor": "trainwell.estimators",
     "Run": "trainwell.recipe",
     "Watch": "trainwell.adapters",
     "check": "trainwell.diagnosis",
+    "cure": "trainwell.remedies",
     "fit": "trainwell.estimators",
     "joined": "trainwell.engine",
     "load": "trainwell.estimators",

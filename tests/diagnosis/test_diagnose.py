@@ -54,7 +54,7 @@ def test_information_comes_last() -> None:
 
 
 def test_equal_findings_of_members_are_told_once_with_the_worst_evidence() -> None:
-    sick = [case_of(layers=everywhere("dead-fraction", share), member=m) for m, share in ((0, 0.6), (2, 0.8))]
+    sick = [case_of(layers=everywhere("dead-fraction", share), member=m) for m, share in ((0, 0.75), (2, 0.8))]
     findings = diagnose_all([sick[0], case_of(member=1), sick[1], case_of(member=3)])
     assert len(findings) == 1
     assert findings[0].message.startswith("In 2 of 4 members: 80% of the units")
@@ -63,12 +63,12 @@ def test_equal_findings_of_members_are_told_once_with_the_worst_evidence() -> No
 
 
 def test_a_finding_of_one_member_keeps_its_member() -> None:
-    findings = diagnose_all([case_of(member=0), case_of(layers=everywhere("dead-fraction", 0.6), member=7)])
+    findings = diagnose_all([case_of(member=0), case_of(layers=everywhere("dead-fraction", 0.75), member=7)])
     assert [f.member for f in findings] == [7]
 
 
 def test_one_member_alone_is_told_as_it_is() -> None:
-    case = case_of(layers=everywhere("dead-fraction", 0.6))
+    case = case_of(layers=everywhere("dead-fraction", 0.75))
     assert diagnose_all([case]) == diagnose(case)
 
 

@@ -19,6 +19,7 @@ from trainwell.adapters.page import write_page
 from trainwell.adapters.status import Status
 from trainwell.base import InputError, did_you_mean
 from trainwell.diagnosis import RULES, Case, Finding, diagnose, write_findings
+from trainwell.diagnosis.case import EARLY
 from trainwell.diagnosis.observed import case_of
 from trainwell.diagnosis.sound import all_is_well
 from trainwell.engine.record import Record
@@ -56,28 +57,36 @@ class Watch:
         Args:
             loss: of the batch, as `backward` was called on it. inputs, targets, outputs: of the batch, as far as there
                 are such; what is not given is not judged.
+
+        Raises:
+            InputError: the first loss is no number.
         """
+        if not self._observer.steps:
+            _number("step", "loss", loss)
         self._observer.step(loss, inputs=inputs, targets=targets, outputs=outputs)
         if self._status.due():
-            self._status.show(self._observer.steps, loss, self._judged(over=False))
+            self._observer.guarded(lambda: self._status.show(self._observer.steps, loss, self._judged(over=False)))
 
     def validate(self, *, loss: Tensor | float | None = None, **metrics: Tensor | float) -> None:
         """Call after each judgement on validation rows, with their mean loss and metrics, larger is better.
 
         Raises:
-            InputError: a value is no number.
+            InputError: there is no value, or one that is no number.
         """
         given = {**({} if loss is None else {"loss": loss}), **metrics}
-        self._observer.validate({name: _number(name, value) for name, value in given.items()})
+        if not given:
+            raise InputError("validate takes the loss of the validation rows, or metrics by name, but got nothing.")
+        self._observer.validate({name: _number("validate", name, value) for name, value in given.items()})
 
     @property
     def findings(self) -> list[Finding]:
         """What is wrong with the training so far, causes first; it is judged as if it ended here.
 
-        Without a finding of weight the last one says so, with what was looked for.
+        Without a finding of weight the last one says so, with what was looked for; not after so few updates that
+        nothing can be told.
         """
         found = self._judged(over=True)
-        if any(finding.severity != "info" for finding in found):
+        if self._observer.steps < EARLY or any(finding.severity != "info" for finding in found):
             return found
         return [*found, all_is_well(list(RULES), self._observer.program().notes)]
 
@@ -163,8 +172,8 @@ def watch(
     return Watch(observer, None if out is None else Path(out))
 
 
-def _number(name: str, value: object) -> float:
+def _number(where: str, name: str, value: object) -> float:
     try:
         return float(value.detach() if isinstance(value, Tensor) else value)  # pyright: ignore[reportArgumentType]
     except (TypeError, ValueError, RuntimeError):
-        raise InputError(f"validate: {name} must be one number, but is {type(value).__name__}.") from None
+        raise InputError(f"{where}: {name} must be one number, but is {type(value).__name__}.") from None

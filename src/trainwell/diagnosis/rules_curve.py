@@ -25,8 +25,8 @@ FEW = 100
 """Updates before which a loss that is still that of chance is no verdict (our assumption)."""
 
 SWING = Threshold(
-    0.5,
-    healthy="0 … 0.2",
+    1.0,
+    healthy="0 … 0.6",
     origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
 )
 SWINGS = 4
@@ -140,11 +140,11 @@ def oscillating_loss(case: Case) -> Finding | None:
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
-    half = losses[len(losses) // 2 :]
+    half = running_mean(losses[len(losses) // 2 :])
     turns = _swings(half, SWING.value * case.scale)
     gain = float(np.mean(half[: len(half) // 2]) - np.mean(half[len(half) // 2 :])) / case.scale
     low = float(np.median(half)) < HIGH * case.scale
-    if turns < max(SWINGS, len(half) // 20) or gain > SWING.value or low:
+    if turns < max(SWINGS, len(half) // 30) or gain > SWING.value or low:
         return None
     size = float(half.max() - half.min()) / case.scale
     return Finding(

@@ -29,6 +29,11 @@ GROWTH = Threshold(
     healthy="0.2 … 2",
     origin="measured: growth of the signal over the hidden layers; planted ≥ 190, healthy ≤ 6; AutoTrainer β3 = 70",
 )
+UNROLLED = Threshold(
+    30.0,
+    healthy="0.05 … 4.4",
+    origin="the same for recurrent layers; measured over the healthy programs of testing.programs",
+)
 BURST = Threshold(
     1e3,
     healthy="1 … 6",
@@ -81,13 +86,21 @@ def exploding_gradient(case: Case) -> Finding | None:
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
     if case.program is not None and case.program.recurrent and not np.isfinite(growth):
-        growth = GROWTH.value + 1 if start[worst] > EXPLODED.value else growth  # it grows over time, not over layers
+        return _over_time(case, worst, start[worst]) or _burst(case, layers)
     if not (start[worst] > EXPLODED.value and growth > GROWTH.value):
         return _burst(case, layers)
     figure = "growth of the signal over the hidden layers"
     evidence = GROWTH.evidence(figure, growth, gradient_over_chance_loss=start[worst], per_layer=_listed(case, layers))
     what = f"signals grow {growth:.3g}-fold through the layers, and {worst} gets a gradient {start[worst]:.3g} times"
     return _exploding(case, worst, 1, evidence, f"{what} the loss")
+
+
+def _over_time(case: Case, layer: str, gradient: float) -> Finding | None:
+    """In a recurrent layer the gradient grows over the steps of a sequence, and not over layers."""
+    if not gradient > UNROLLED.value:
+        return None
+    evidence = UNROLLED.evidence("largest ‖g‖ of a layer over the chance loss", gradient)
+    return _exploding(case, layer, 1, evidence, f"{layer} gets a gradient {gradient:.3g} times the loss, over time")
 
 
 def _burst(case: Case, layers: list[str]) -> Finding | None:

@@ -53,6 +53,8 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     if not layers or case.updates < ENOUGH_UPDATES or len(losses) < 4:
         return None
     over = case.over
+    if not over and case.plan is None:
+        return None  # nobody knows how much is still to come
     if not over and case.updates < ENOUGH_OF_PLAN * case.planned_updates:
         return None
     path = max(_pace(case, layer) for layer in layers) * (case.updates if over else case.planned_updates)

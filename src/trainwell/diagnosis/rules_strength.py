@@ -18,7 +18,7 @@ STILL = 1.3
 BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
 """Losses that are never below 0; one that is has something added to it that rewards large weights."""
 
-HASTY, LARGE = 50, 64
+HASTY, LARGE = 50, 128
 """Updates in a whole training that are too few, and the batch size from which that is its fault (our assumptions)."""
 
 

@@ -50,6 +50,13 @@ class Losses:
         for value in waiting:
             self._take(next(moved) if isinstance(value, Tensor) else float(value))
 
+    def end(self) -> None:
+        """Take in what waits, and note the block of losses that is not full."""
+        self.flush()
+        if self._block:
+            self._record.add(self._step, "", "loss", MEMBER, [float(np.mean(self._block))])
+            self._block = []
+
     def _take(self, value: float) -> None:
         self._step, self._sum, self._count = self._step + 1, self._sum + value, self._count + 1
         self._block.append(value)

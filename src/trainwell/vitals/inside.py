@@ -52,7 +52,7 @@ LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
 BENT = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 """Layers that bend by themselves, in kernels that no one sees into."""
 
-OF_LAYERS = ("activation-mean", "activation-std", "signal-std", "dead-fraction", "saturated-fraction")
+OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units
@@ -174,11 +174,16 @@ class Inside:
 
     @torch.no_grad()
     def _measure(self, layer: Layer, function: str, output: Tensor) -> None:
+        apart = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
+        apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_SAMPLES) or 1].float()
         units = _units_last(layer, output.detach())
         if not units.numel() or units.dim() != 2:
             return
         units = units[:: -(-len(units) // MOST_SAMPLES)].float()
         view = LayerView(layer.name, function, EMPTY, activation=units[None])
+        seen = LayerView(layer.name, function, EMPTY, activation=apart[None])
+        if (left := MEASURES["signal-std"](seen)) is not None:  # by sample: places of an image differ at their borders
+            self.signals[layer.name, "signal-std"] = left
         for name in OF_LAYERS:
             if (value := MEASURES[name](view)) is not None:
                 self.signals[layer.name, name] = value

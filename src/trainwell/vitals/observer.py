@@ -92,7 +92,7 @@ class Observer:
         self._handles: list[Any] = []
         self._followed = True  # whether every optimizer tells of its updates
         self._attach(optimizers)
-        self._guarded(self._prepare)
+        self.guarded(self._prepare)
 
     # --- what stays attached ---
 
@@ -130,7 +130,7 @@ class Observer:
     def close(self) -> None:
         """Take every hook away; the training is over."""
         if not self.closed:
-            self._guarded(self._losses.flush)
+            self.guarded(self._losses.end)
             self.closed = True
             for handle in self._handles:
                 handle.remove()
@@ -145,7 +145,7 @@ class Observer:
             return
         self._unseen[0 if module.training else 1] += 1
         if not self._batches.rows.kept and args and isinstance(args[0], Tensor):
-            self._guarded(lambda: self._batches.rows.judge(args[0]))
+            self.guarded(lambda: self._batches.rows.judge(args[0]))
 
     def _before_update(self, *ignored: object) -> None:
         self._updated, self._updates = True, self._updates + 1
@@ -153,9 +153,9 @@ class Observer:
         if self._origin is None and witness is not None and (g := witness.grad) is not None and not g.is_cuda:
             total = g.sum().item()
             if total - total != 0:  # NaN or infinite
-                self._guarded(self._trace)
+                self.guarded(self._trace)
         if self._weights is not None:
-            self._guarded(self._look_before)
+            self.guarded(self._look_before)
 
     def step(
         self, loss: Tensor | float, *, inputs: object = None, targets: object = None, outputs: object = None
@@ -171,11 +171,11 @@ class Observer:
             self._batches.rows.forget()
         self._given = None
         if self._inside is not None and (self._updated or not self._optimizers):
-            self._guarded(lambda: self._finish(loss, inputs, targets, outputs))
+            self.guarded(lambda: self._finish(loss, inputs, targets, outputs))
         if self._losses.full:
-            self._guarded(self._losses.flush)
+            self.guarded(self._losses.flush)
         if self.steps + 1 >= self._pace.next and self._inside is None:
-            self._guarded(self._prepare)
+            self.guarded(self._prepare)
         self._updated = False
 
     def validate(self, values: dict[str, float]) -> None:
@@ -292,7 +292,7 @@ class Observer:
             origin = Origin("loss", low=float(outputs.min()), high=float(outputs.max()))
         self._origin = origin
 
-    def _guarded(self, look: Callable[[], None]) -> None:
+    def guarded(self, look: Callable[[], None]) -> None:
         """A fault in looking must not stop the user's training."""
         try:
             look()
@@ -309,7 +309,7 @@ class Observer:
 
     def program(self) -> Program:
         """What is known by now."""
-        self._guarded(self._losses.flush)
+        self.guarded(self._losses.flush)
         batches, sight = self._batches, self._sight
         settings = settings_of(self._model, self._optimizers, self._layers)
         functions = Counter(sight.functions.values()).most_common(1)
@@ -354,6 +354,8 @@ class Observer:
 
     @property
     def input_scale(self) -> dict[str, float] | None:
-        """Extremes of means and deviations of what reaches the first layer with weights."""
+        """Extremes of means and deviations of what reaches the first layer; as given, how much of it never changes."""
         batches = self._batches
-        return (batches.scale if batches.scale.rows else batches.outside).extremes()
+        found = (batches.scale if batches.scale.rows else batches.outside).extremes()
+        given = batches.outside.extremes()
+        return found if found is None or given is None else found | {"constant": given["constant"]}

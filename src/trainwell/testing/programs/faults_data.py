@@ -45,19 +45,19 @@ def not_learning(m: Material, i: int) -> Job:
 
 
 def rare(m: Material, x: Tensor, y: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """Rows of one class, with two others in a hundred; noise, so that no row comes twice."""
+    """Rows of one class, with three others in a hundred; noise, so that no row comes twice."""
     first = torch.nonzero(y == 1 if m.outputs == 2 else y == 0).flatten()
-    others = torch.nonzero(y != y[first[0]]).flatten()[: rows // 50]
+    others = torch.nonzero(y != y[first[0]]).flatten()[: rows // 33]
     index = torch.cat([first[torch.randint(len(first), (rows - len(others),))], others])[torch.randperm(rows)]
     return x[index] + 0.3 * torch.randn(x[index].shape), y[index]
 
 
 def class_imbalance(m: Material, i: int) -> Job:
-    """Two rows in a hundred are not of the common class."""
+    """Three rows in a hundred are not of the common class."""
     made = job(m, network(m), 1e-3)
     made.x, made.y = rare(m, m.x, m.y, 500)
     made.test_x, made.test_y = rare(m, m.test_x, m.test_y, 200)
-    made.epochs, made.batch_size = 10, 64
+    made.epochs, made.batch_size = 20, 128
     return made
 
 
@@ -120,7 +120,7 @@ def loss_not_the_metric(m: Material, i: int) -> Job:
 
 
 SPIKED = ("friedman", "diabetes", "ink", "height", "next value", "adding")
-UNTOLD = (*SLOW, "label-noise", "learning-rate-too-small")
+UNTOLD = (*SLOW, "label-noise", "learning-rate-too-small", "dead-units")
 BY_HEART = ("overfitting", "missing-regularisation")
 
 DATA_FAULTS: dict[str, list[Fault]] = {
@@ -134,7 +134,9 @@ DATA_FAULTS: dict[str, list[Fault]] = {
         Fault(constant_input, doors=("watch", "check"), also=(*UNTOLD, "duplicate-rows", "vanishing-gradient"))
     ],
     "not-learning": [Fault(not_learning, also=UNTOLD)],
-    "class-imbalance": [Fault(class_imbalance, CLASSES, doors=("watch", "check"), also=(*SLOW, *BY_HEART))],
+    "class-imbalance": [
+        Fault(class_imbalance, CLASSES, doors=("watch", "check"), also=(*SLOW, *BY_HEART, "initial-loss-off"))
+    ],
     "label-noise": [Fault(label_noise, loops=VALIDATED, also=(*SLOW, *BY_HEART, "batch-too-small"))],
     "train-test-leak": [Fault(train_test_leak, loops=VALIDATED, also=BY_HEART)],
     "duplicate-rows": [Fault(duplicate_rows, doors=("watch", "check"), also=(*BY_HEART, "class-imbalance"))],

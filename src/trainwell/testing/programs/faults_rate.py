@@ -182,7 +182,7 @@ RATE_FAULTS: dict[str, list[Fault]] = {
             also=(*SLOW, "dead-units", "missing-activation"),
         )
     ],
-    "too-much-regularisation": [Fault(too_much_regularisation, also=(*TOO_STRONG, "dead-units", "wrong-mode"))],
-    "weights-collapse": [Fault(weights_collapse, also=(*TOO_STRONG, "dead-units"))],
+    "too-much-regularisation": [Fault(too_much_regularisation, also=(*TOO_STRONG, "dead-units", "initial-loss-off"))],
+    "weights-collapse": [Fault(weights_collapse, also=(*TOO_STRONG, "dead-units", "learning-rate-too-large"))],
     "weights-grow": [Fault(weights_grow, also=(*WILD, *SLOW, "loss-output-mismatch", "overfitting"))],
 }

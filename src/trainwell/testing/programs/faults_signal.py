@@ -32,8 +32,8 @@ def vanishing_gradient(m: Material, i: int) -> Job:
         model = network(m, 8, act=nn.Tanh)
         init(model, lambda w: nn.init.normal_(w, std=0.3 / sqrt(w[0].numel())))
         return job(m, model, optimizer=torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9))
-    model = network(m, 8 + i % 3 * 2, act=nn.Sigmoid)
-    return job(m, model, optimizer=torch.optim.SGD(model.parameters(), lr=0.1) if i % 2 else None)
+    model, rate = network(m, 8 + i % 3 * 2, act=nn.Sigmoid), 0.1 if m.task == "multiclass" else 0.01
+    return job(m, model, optimizer=torch.optim.SGD(model.parameters(), lr=rate) if i % 2 else None)
 
 
 class ReluRnn(nn.Module):
@@ -53,7 +53,7 @@ class ReluRnn(nn.Module):
 def exploding_gradient(m: Material, i: int) -> Job:
     """Weights from `torch.randn`, and recurrent weights that grow with every step."""
     if m.architecture == "recurrent":
-        return job(m, ReluRnn(m, 0.7), 1e-3)
+        return job(m, ReluRnn(m, 0.8 if m.name == "wave steps" else 1.0), 1e-3)
     model = network(m, 6)
     init(model, nn.init.normal_ if i % 2 else lambda w: nn.init.normal_(w, std=3 * sqrt(2 / w[0].numel())))
     return job(m, model, 1e-3)
@@ -201,7 +201,9 @@ SIGNAL_FAULTS: dict[str, list[Fault]] = {
     "growing-activations": [Fault(growing_activations, doors=BOTH, also=(*WILD, *SLOW, "overfitting"))],
     "shrinking-activations": [Fault(shrinking_activations, doors=BOTH, also=FADING)],
     "dead-units": [Fault(dead_units, doors=BOTH, also=(*FADING, "initial-loss-off", "parameters-not-updated"))],
-    "saturated-units": [Fault(saturated_units, doors=BOTH, also=(*FADING, "initial-loss-off", "overfitting"))],
+    "saturated-units": [
+        Fault(saturated_units, doors=BOTH, also=(*FADING, "initial-loss-off", "overfitting", "exploding-gradient"))
+    ],
     "symmetric-units": [
         Fault(symmetric_units, doors=BOTH, also=(*FADING, *WILD, "parameters-not-updated", "weights-collapse"))
     ],
