@@ -8,7 +8,9 @@ from trainwell.base import InputError, Registry, did_you_mean
 from trainwell.data import BUNDLED, COLUMN_KINDS, TASKS
 from trainwell.diagnosis import KINDS, explain_text
 from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
+from trainwell.diagnosis.probes import PROBES
 from trainwell.recipe.stages import STAGES
+from trainwell.remedies import CHANGES
 from trainwell.vitals import MEASURES
 
 
@@ -58,6 +60,7 @@ def _hypers(standard: Mapping[str, float]) -> str:
 
 FAMILIES: dict[str, Callable[[], Mapping[Any, str]]] = {
     "activations": _of_registry(ACTIVATIONS),
+    "checks": lambda: {name: PROBES.summary(name) for name in PROBES},
     "columns": lambda: dict(COLUMN_KINDS),
     "data": lambda: dict.fromkeys(BUNDLED, ""),
     "findings": lambda: {name: kind.meaning for name, kind in KINDS.items()},
@@ -66,6 +69,7 @@ FAMILIES: dict[str, Callable[[], Mapping[Any, str]]] = {
     "norms": _of_registry(NORMS),
     "optimizers": _of_registry(OPTIMIZERS),
     "regularisers": _of_registry(REGULARISERS),
+    "remedies": lambda: {name: CHANGES.summary(name) for name in CHANGES},
     "schedules": _of_registry(SCHEDULES),
     "stages": lambda: {name: (stage.run.__doc__ or "").split("\n")[0] for name, stage in STAGES.items()},
     "tasks": lambda: dict(TASKS),

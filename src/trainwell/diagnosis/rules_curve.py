@@ -18,6 +18,9 @@ STEADY = Threshold(
 HIGH = 0.3
 """Share of the chance loss above which a falling loss is not yet low."""
 
+BEGUN = 0.05
+"""Share of the chance loss that must be gone, before a loss counts as falling (as LEARNED)."""
+
 CLEAR = 2.0
 """Standard errors that a fall must have."""
 
@@ -92,7 +95,8 @@ def underfitting(case: Case) -> Finding | None:
     before, end, top = read[-2 * part : -part], read[-part:], float(read[:2].mean())
     fall, noise = float(before.mean() - end.mean()), float(np.diff(read[-2 * part :]).std()) / np.sqrt(part)
     share, high = fall / max(top - float(end.mean()), 1e-12), float(end.mean()) / max(case.chance_loss, 1e-12)
-    if not (share > STEADY.value and fall > CLEAR * noise and high > HIGH and end.mean() < top):
+    begun = top - float(end.mean()) > BEGUN * case.chance_loss
+    if not (share > STEADY.value and fall > CLEAR * noise and high > HIGH and begun):
         return None
     return Finding(
         "underfitting",

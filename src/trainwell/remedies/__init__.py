@@ -8,3 +8,4 @@ their untouched twins. Nothing is accepted that isn't proven on seeds that chose
 from trainwell.remedies.cure import Cure as Cure, cure as cure
 from trainwell.remedies.proof import Proof as Proof, promising as promising, proven as proven
 from trainwell.remedies.settings import Settings as Settings
+from trainwell.remedies.surgery import CHANGES as CHANGES

@@ -48,7 +48,12 @@ def applied(training: Training, changes: Changes, rows: Rows) -> Training | None
 
 def _module(surgeon: Callable[[nn.Module, Tensor, Any], ModuleEdit | None]) -> Change:
     """A change made by an edit of the module."""
-    return lambda training, value, rows: training.with_module(lambda module, x: surgeon(module, x, value), rows)
+
+    def change(training: Training, value: Any, rows: Rows) -> Training | None:
+        return training.with_module(lambda module, x: surgeon(module, x, value), rows)
+
+    change.__doc__ = surgeon.__doc__
+    return change
 
 
 def output(training: Training, value: Any, rows: Rows) -> Training | None:
@@ -84,7 +89,7 @@ def loss(training: Training, value: Any, rows: Rows) -> Training | None:
     return changed if value in LOSSES else None
 
 
-def _group_value(key: str) -> Change:
+def _group_value(key: str, told: str) -> Change:
     """A change of a value of the optimizer's groups; several rates keep their proportions."""
 
     def change(training: Training, value: Any, rows: Rows) -> Training | None:
@@ -99,6 +104,7 @@ def _group_value(key: str) -> Change:
         groups = training.optimizer(training.module(0)).param_groups
         return training.with_optimizer(edit) if any(key in group for group in groups) else None
 
+    change.__doc__ = told
     return change
 
 
@@ -130,8 +136,14 @@ def scale_targets(training: Training, value: Any, rows: Rows) -> Training | None
     return replace(training, scale_targets=True) if fits else None
 
 
-def _field(name: str) -> Change:
-    return lambda training, value, rows: replace(training, **{name: value})
+def _field(name: str, told: str) -> Change:
+    """A change of a value that the course of the training reads."""
+
+    def change(training: Training, value: Any, rows: Rows) -> Training | None:
+        return replace(training, **{name: value})
+
+    change.__doc__ = told
+    return change
 
 
 CHANGES: Registry[Change] = Registry(
@@ -150,13 +162,13 @@ CHANGES: Registry[Change] = Registry(
         "data.scale_targets": scale_targets,
         "loss.name": loss,
         "optimizer.name": optimizer_name,
-        "optimizer.learning_rate": _group_value("lr"),
-        "optimizer.momentum": _group_value("momentum"),
-        "optimizer.weight_decay": _group_value("weight_decay"),
-        "regularisation.clip_norm": _field("clip_norm"),
-        "schedule.name": _field("schedule"),
-        "training.batch_size": _field("batch_size"),
-        "training.epochs": _field("epochs"),
+        "optimizer.learning_rate": _group_value("lr", "Another learning rate; several groups keep their proportions."),
+        "optimizer.momentum": _group_value("momentum", "Another momentum."),
+        "optimizer.weight_decay": _group_value("weight_decay", "Another weight decay."),
+        "regularisation.clip_norm": _field("clip_norm", "The gradient clipped at this norm."),
+        "schedule.name": _field("schedule", "The rate follows this schedule."),
+        "training.batch_size": _field("batch_size", "Batches of another size."),
+        "training.epochs": _field("epochs", "More or fewer epochs."),
     },
 )
 """In the order in which they are made: structure first, then weights, then what trains them."""
