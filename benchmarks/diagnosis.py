@@ -29,7 +29,7 @@ from trainwell.testing.programs.cures import CureCase, Cured, cured
 SEEDS, CURE_SEEDS = (0, 1, 2), (100, 101)
 ADVICE = frozenset({"bias-before-norm"})  # harmless in itself, so a mention at any severity counts as found
 NEAR = 0.02  # accuracy or R²: a change that costs no more than this on held-out rows is no harm, but noise
-QUICK = 9  # every so many programs in the reduced version
+QUICK = 14  # every so many programs in the reduced version
 
 
 @dataclass(frozen=True)
@@ -200,7 +200,7 @@ def diagnosis_bars(verdicts: Sequence[Verdict]) -> list[Bar]:
 
 
 def cure_rows(outcomes: Sequence[Cured]) -> list[dict[str, Any]]:
-    """A row a case: means over seeds; the share recovered is of these means, against noise."""
+    """A row a case: means over seeds; the share recovered is that of these means, since single runs are noisy."""
     rows = []
     for name in dict.fromkeys(o.name for o in outcomes):
         mine = [o for o in outcomes if o.name == name]

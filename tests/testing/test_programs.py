@@ -21,6 +21,7 @@ pytestmark = [
     pytest.mark.covers("D15"),
     pytest.mark.filterwarnings("ignore:Using a target size:UserWarning"),  # a planted fault warns by itself
 ]
+NO_FAULT = {"all-is-well"}  # said where there is nothing to find
 EVERY = 41  # of a sample
 
 
@@ -72,7 +73,7 @@ def test_every_kind_of_the_vocabulary_is_planted_in_dense_convolutional_and_recu
     places = defaultdict(set)
     for program in sick():
         places[program.planted].add(program.architecture)
-    assert set(places) == set(KINDS)
+    assert set(places) == set(KINDS) - NO_FAULT
     assert {k: v for k, v in places.items() if not v >= {"dense", "convolutional", "recurrent"}} == {}
 
 

@@ -24,6 +24,14 @@ def loss_output_mismatch(m: Material, i: int) -> Job:
     return made
 
 
+def loss_sums(m: Material, i: int) -> Job:
+    """A sum over the rows of a batch, with the rate of a mean."""
+    model = network(m)
+    made = job(m, model, optimizer=torch.optim.SGD(model.parameters(), lr=0.05))
+    made.loss_fn = nn.CrossEntropyLoss(reduction="sum") if m.task == "multiclass" else nn.MSELoss(reduction="sum")
+    return made
+
+
 def missing_activation(m: Material, i: int) -> Job:
     """Linear layers and convolutions that follow one another."""
     return job(m, network(m, 4, act=nn.Identity))
@@ -197,6 +205,7 @@ PROGRAM_FAULTS: dict[str, list[Fault]] = {
         Fault(loss_output_mismatch, doors=BOTH, also=MISFIT),
         Fault(one_unit_softmax, TWO, doors=BOTH, also=(*MISFIT, "parameters-not-updated"), variant="1-unit softmax"),
     ],
+    "loss-sums": [Fault(loss_sums, doors=BOTH, also=(*WILD, *SLOW, "vanishing-gradient", "overfitting"))],
     "missing-activation": [Fault(missing_activation, doors=BOTH, also=SLOW)],
     "double-softmax": [Fault(double_softmax, CLASSES, doors=BOTH, also=(*SLOW, "loss-output-mismatch"))],
     "target-shape-mismatch": [

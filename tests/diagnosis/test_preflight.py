@@ -1,0 +1,191 @@
+"""`trainwell.check`: faults that one batch shows, and silence where there is none."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.datasets import load_digits
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import trainwell
+from trainwell.base import InputError
+
+PIXELS, DIGITS = load_digits(return_X_y=True)
+X, Y = torch.tensor(PIXELS[:32] / 16, dtype=torch.float32), torch.tensor(DIGITS[:32])
+NUMBER = (X.sum(1, keepdim=True) - X.sum(1).mean()) / X.sum(1).std()
+Make = Callable[[], nn.Module]
+
+
+@pytest.fixture(autouse=True)
+def float32():
+    """The modules of users are in float32."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    yield
+    torch.set_default_dtype(before)
+
+
+def dense(outputs: int = 10) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU(), nn.Linear(32, outputs))
+
+
+def convolutional() -> nn.Sequential:
+    parts = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3, bias=False), nn.BatchNorm2d(8), nn.ReLU()]
+    return nn.Sequential(*parts, nn.Dropout(0.2), nn.Flatten(), nn.Linear(288, 10))
+
+
+class Recurrent(nn.Module):
+    """An LSTM over the rows of the image."""
+
+    def __init__(self, batch_first: bool = True) -> None:
+        super().__init__()
+        self.lstm, self.out = nn.LSTM(8, 24, batch_first=batch_first), nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.lstm(x.view(-1, 8, 8))[0][:, -1])
+
+
+class Square(torch.autograd.Function):
+    """z² with a way back that forgets the 2."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return z**2
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:
+        (z,) = ctx.saved_tensors
+        return slopes[0] * z
+
+
+class Between(nn.Module):
+    """Two layers with something between them."""
+
+    def __init__(self, between: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.between = nn.Linear(64, 32), nn.Linear(32, 10), between
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.between(self.first(x)))
+
+
+def constant(value: float) -> nn.Module:
+    module = dense()
+    for p in module.parameters():
+        nn.init.constant_(p, value)
+    return module
+
+
+def kinds(module: nn.Module, loss_fn: Any = F.cross_entropy, x: Any = X, y: Any = Y, **more: Any) -> set[str]:
+    return {f.kind for f in trainwell.check(module, loss_fn, x, y, **more) if f.severity != "info"}
+
+
+HEALTHY: dict[str, tuple[Make, Any, Tensor]] = {
+    "dense": (dense, F.cross_entropy, Y),
+    "convolutional": (convolutional, nn.CrossEntropyLoss(), Y),
+    "recurrent": (Recurrent, F.cross_entropy, Y),
+    "regression": (lambda: dense(1), F.mse_loss, NUMBER),
+    "one linear layer": (lambda: nn.Linear(64, 10), F.cross_entropy, Y),
+    "summed": (dense, nn.CrossEntropyLoss(reduction="sum"), Y),
+}
+
+
+@pytest.mark.covers("B2", "B3", "B4")
+@pytest.mark.parametrize("name", HEALTHY)
+def test_of_a_sound_module_nothing_is_said_but_that_all_is_well(name: str) -> None:
+    make, loss_fn, y = HEALTHY[name]
+    found = trainwell.check(make(), loss_fn, X, y)
+    assert [f.kind for f in found if f.severity != "info"] == []
+    well = next(f for f in found if f.kind == "all-is-well")
+    assert {"batch-leak", "gradient-check-failed", "double-softmax"} <= set(str(well.evidence["checked"]).split(", "))
+    assert well.evidence["not_checked"] == ""
+
+
+FAULTS: dict[str, tuple[str, Make, Any, Tensor]] = {
+    "softmax twice": ("double-softmax", lambda: nn.Sequential(dense(), nn.Softmax(1)), F.cross_entropy, Y),
+    "one unit": ("loss-output-mismatch", lambda: dense(1), F.cross_entropy, torch.zeros_like(Y)),
+    "classes by distance": ("loss-output-mismatch", lambda: dense(1), lambda z, y: F.mse_loss(z[:, 0], y.float()), Y),
+    "float classes": ("loss-output-mismatch", dense, F.cross_entropy, Y.float()),
+    "broadcast": ("target-shape-mismatch", lambda: dense(1), lambda z, y: ((z - y) ** 2).mean(), NUMBER[:, 0]),
+    "too few targets": ("target-shape-mismatch", dense, F.cross_entropy, Y[:20]),
+    "zeros": ("symmetric-units", lambda: constant(0.0), F.cross_entropy, Y),
+    "ones": ("symmetric-units", lambda: constant(1.0), F.cross_entropy, Y),
+    "no function": ("missing-activation", lambda: Between(nn.Identity()), F.cross_entropy, Y),
+    "wrong backward": ("gradient-check-failed", lambda: Between(Square.apply), F.cross_entropy, Y),
+    "detached": ("parameters-not-updated", lambda: Between(lambda h: h.relu().detach()), F.cross_entropy, Y),
+    "centred over the batch": ("batch-leak", lambda: Between(lambda h: h.relu() - h.mean(0)), F.cross_entropy, Y),
+    "axes of a LSTM": ("batch-leak", lambda: Recurrent(batch_first=False), F.cross_entropy, Y),
+    "log of nothing": ("non-finite", lambda: Between(lambda h: torch.log(h.relu() * 0)), F.cross_entropy, Y),
+    "ignored inputs": ("cannot-overfit-batch", lambda: Between(lambda h: h.relu() * 0), F.cross_entropy, Y),
+}
+
+
+@pytest.mark.covers("A11", "B3", "B4", "D7", "D9")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named(name: str) -> None:
+    kind, make, loss_fn, y = FAULTS[name]
+    assert kind in kinds(make(), loss_fn, X, y)
+
+
+@pytest.mark.covers("D10", "P1")
+def test_inputs_that_are_not_scaled_are_named() -> None:
+    assert "unscaled-inputs" in kinds(dense(), x=255 * X)
+
+
+def test_parameters_that_no_optimizer_holds_are_named() -> None:
+    module = dense()
+    optimizer = torch.optim.Adam(module.parameters())
+    module[4] = nn.Linear(32, 10)
+    assert "parameters-not-updated" in kinds(module, optimizer=optimizer)
+
+
+@pytest.mark.covers("B5", "D6")
+@pytest.mark.parametrize(("rate", "kind"), [(1e3, "learning-rate-too-large"), (1e-8, "learning-rate-too-small")])
+def test_the_rate_is_tried_on_the_batch(rate: float, kind: str) -> None:
+    module = dense()
+    assert kind in kinds(module, optimizer=torch.optim.SGD(module.parameters(), lr=rate))
+    assert kinds(module, optimizer=torch.optim.SGD(module.parameters(), lr=0.05)) == set()
+
+
+def test_everything_is_left_as_it_was() -> None:
+    module = convolutional().eval()
+    optimizer = torch.optim.Adam(module.parameters())
+    before = {name: value.clone() for name, value in module.state_dict().items()}
+    streams = torch.get_rng_state(), np.random.get_state(legacy=False)["state"]["key"].copy()
+    trainwell.check(module, F.cross_entropy, X, Y, optimizer=optimizer)
+    assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
+    assert not module.training and all(p.grad is None for p in module.parameters()) and not optimizer.state
+    assert torch.equal(streams[0], torch.get_rng_state()) and (streams[1] == np.random.get_state(legacy=False)["state"]["key"]).all()
+
+
+def test_inputs_may_be_several() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.net = dense()
+
+        def forward(self, a: Tensor, b: Tensor) -> Tensor:
+            return self.net(torch.cat([a, b], 1))
+
+    halves = X[:, :32], X[:, 32:]
+    assert kinds(Two(), x=halves) == set()
+    assert kinds(Two(), x={"a": halves[0], "b": halves[1]}) == set()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("net", F.cross_entropy, X, Y), r"check takes a torch.nn.Module, but got str\."),
+        ((dense(), "mse", X, Y), r"loss_fn must be a function of outputs and targets, but is str\."),
+        ((dense(), F.cross_entropy, X[:, :5], Y), r"The module fails on the inputs \(32, 5\) of float32: RuntimeError"),
+        ((dense(), lambda z, y: z, X, Y), r"loss_fn must give one number as a tensor, but gives \(32, 10\)"),
+    ],
+)
+def test_what_cannot_be_checked_is_refused_in_one_line(arguments: tuple[Any, ...], message: str) -> None:
+    with pytest.raises(InputError, match=message) as raised:
+        trainwell.check(*arguments)
+    assert "\n" not in str(raised.value)

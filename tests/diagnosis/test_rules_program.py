@@ -1,0 +1,210 @@
+"""Rules on what is known of a user's program, on programs written by hand: each with its fault, and without."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from trainwell.diagnosis import KINDS, RULES, Case, diagnose
+from trainwell.engine import Record
+from trainwell.vitals.losses import LossReading
+from trainwell.vitals.program import Program, Stuck
+from trainwell.vitals.targets import Targets
+
+CLASSES = Targets("multiclass", 400, 3, (130, 140, 130), False, True, False, 0, 2, 1, 0.8, 0.66, 0.7)
+NUMBERS = Targets("regression", 400, 0, (), False, False, False, -2.5, 2.5, 0, 1, 1.0, 0.8)
+CE = LossReading("cross-entropy", "identity", (32, 3), (32, 3))
+MSE = LossReading("squared", "identity", (32, 1), (32, 1))
+SETTINGS = {"optimizer.learning_rate": 1e-3, "optimizer.name": "adam", "training.batch_size": 32, "network.depth": 2}
+HEALTHY = Program(
+    SETTINGS, CE, CLASSES, batch=32, bends=2, weighted=3, narrowest=16, accumulating=(0, 6), training_in_eval=(0, 300),
+    judged_in_train=(0, 5), modal=True, over=True,
+)  # fmt: skip
+FALL = 1.1 * np.exp(-np.arange(300) / 60) + 0.05
+
+
+def case_of(program: Program, losses: Any = FALL, **more: Any) -> Case:
+    """A training with this program and these losses; its layers are healthy."""
+    record = Record()
+    for step, loss in enumerate(losses, start=1):
+        record.add(step, "", "loss", [0], [float(loss)])
+    for step in (1, 2, 4, 8, 16, 32, 64, 128, 256):
+        if step > len(losses):
+            break
+        for layer in ("0", "2", "4"):
+            signals = {"gradient-norm": 0.5, "update-ratio": 1e-3, "weight-norm": 4.0, "activation-std": 1.0}
+            for signal, value in {**signals, "signal-std": 1.0}.items():
+                record.add(step, layer, signal, [0], [value])
+    return Case(record, 0, program=program, chance_loss=1.0986, **more)
+
+
+def kinds(case: Case) -> list[str]:
+    return [finding.kind for finding in diagnose(case) if finding.severity != "info"]
+
+
+def changed(**more: Any) -> Program:
+    return replace(HEALTHY, **more)
+
+
+def read(kind: str, output: str = "identity", shape: tuple[int, ...] = (32, 3), **more: Any) -> LossReading:
+    return LossReading(kind, output, shape, more.get("compared", shape))
+
+
+FAULTS: dict[str, tuple[str, Program]] = {
+    "softmax before cross-entropy": ("double-softmax", changed(loss=read("cross-entropy", "softmax"))),
+    "sigmoid before logits": ("double-softmax", changed(loss=read("binary-logits", "sigmoid", (32, 1)))),
+    "broadcast": (
+        "target-shape-mismatch",
+        changed(loss=replace(MSE, compared=(32, 32)), targets=NUMBERS),
+    ),
+    "softmax of one": ("loss-output-mismatch", changed(loss=read("binary", "softmax", (32, 1)))),
+    "cross-entropy of one": ("loss-output-mismatch", changed(loss=read("cross-entropy", "identity", (32, 1)))),
+    "classes in binary": ("loss-output-mismatch", changed(loss=read("binary-logits", "identity", (32, 1)))),
+    "classes by distance": ("loss-output-mismatch", changed(loss=MSE)),
+    "nll of raw outputs": ("loss-output-mismatch", changed(loss=read("nll"))),
+    "relu before logits": ("loss-output-mismatch", changed(loss=read("cross-entropy", "relu"))),
+    "tanh on a regression": ("loss-output-mismatch", changed(loss=replace(MSE, output="tanh"), targets=NUMBERS)),
+    "named a classification": (
+        "loss-output-mismatch",
+        changed(loss=MSE, targets=NUMBERS, given_task="multiclass"),
+    ),
+    "old gradients": ("gradients-accumulate", changed(accumulating=(6, 6))),
+    "frozen": ("parameters-not-updated", changed(stuck=Stuck(frozen=("0.weight",)))),
+    "forgotten": ("parameters-not-updated", changed(stuck=Stuck(forgotten=("4.weight", "4.bias")))),
+    "no gradient": ("parameters-not-updated", changed(stuck=Stuck(unreached=("0.weight",)))),
+    "no step": ("parameters-not-updated", changed(stuck=Stuck(idle=True))),
+    "in a list": ("parameters-not-updated", changed(stuck=Stuck(unregistered=("layers",)))),
+    "updates in evaluation": ("wrong-mode", changed(training_in_eval=(290, 300))),
+    "judged in training": ("wrong-mode", changed(judged_in_train=(5, 5))),
+    "alike units": ("symmetric-units", changed(symmetric=("0", "2"))),
+    "no function": ("missing-activation", changed(bends=0)),
+    "rows twice": ("duplicate-rows", changed(doubled=0.6)),
+    "rows judged by": ("train-test-leak", changed(leaked=(0.2, 60))),
+    "another scale": ("data-drift", changed(apart=5.0)),
+    "one class": (
+        "class-imbalance",
+        changed(targets=replace(CLASSES, counts=(392, 4, 4))),
+    ),
+}
+
+
+@pytest.mark.covers("A11", "D7", "D9", "L7")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_of_the_program_is_named_with_its_evidence_and_a_remedy(name: str) -> None:
+    kind, program = FAULTS[name]
+    finding = RULES[kind](case_of(program))
+    assert finding is not None and finding.severity in ("warning", "critical") and finding.kind == kind
+    assert {"figure", "measured", "threshold", "healthy"} <= set(finding.evidence) and finding.kind in KINDS
+    assert finding.remedies and finding.message.endswith(".") and "\n" not in finding.message
+
+
+def test_of_a_healthy_program_nothing_is_said() -> None:
+    assert kinds(case_of(HEALTHY)) == []
+    assert kinds(case_of(changed(loss=MSE, targets=NUMBERS), FALL / 1.1)) == []
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        changed(loss=MSE, targets=replace(CLASSES, constant=True)),  # a GAN's targets: all ones
+        changed(loss=replace(MSE, output="sigmoid"), targets=replace(NUMBERS, low=0.0, high=1.0)),
+        changed(loss=replace(MSE, output="relu"), targets=replace(NUMBERS, low=0.5, high=9.0)),
+        changed(modal=False, training_in_eval=(300, 300)),
+        changed(leaked=(0.97, 300)),  # judged by the training rows on purpose
+        changed(stuck=Stuck(left_out=("backbone.weight",))),  # trained before, and left as it is
+        changed(accumulating=(1, 6)),
+        changed(idle_biases=("0",)),
+        changed(bends=0, weighted=1),  # a linear model is meant to be one
+        changed(loss=LossReading(), targets=None),
+    ],
+)
+def test_what_is_done_on_purpose_is_not_blamed(program: Program) -> None:
+    assert kinds(case_of(program)) == []
+
+
+CURVES: dict[str, tuple[str, np.ndarray]] = {
+    "flat": ("not-learning", np.full(300, 1.1)),
+    "ended early": ("underfitting", 1.1 - 0.4 * np.linspace(0, 1, 60) ** 2),
+    "flat, then falls": ("slow-start", np.r_[np.full(120, 1.1), np.linspace(1.1, 0.1, 30), np.full(150, 0.1)]),
+    "swings": ("oscillating-loss", 2.0 + 1.8 * np.sign(np.sin(np.arange(300) / 4))),
+}
+
+
+@pytest.mark.covers("B8", "D6", "D12", "H7")
+@pytest.mark.parametrize("name", CURVES)
+def test_the_shape_of_a_loss_curve_is_named(name: str) -> None:
+    kind, losses = CURVES[name]
+    assert kind in kinds(case_of(HEALTHY, losses))
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        FALL,
+        1.1 * np.exp(-np.arange(2000) / 200) + 0.4,
+        np.linspace(1.1, 0.02, 400),
+        0.5 + 0.6 * np.exp(-np.arange(400) / 80) + 0.1 * np.random.default_rng(0).standard_normal(400),
+    ],
+)
+def test_ordinary_curves_are_passed_over(losses: np.ndarray) -> None:
+    assert kinds(case_of(HEALTHY, losses)) == []
+
+
+def test_nothing_is_said_of_the_end_before_it_has_come() -> None:
+    running = changed(over=False)
+    for _, losses in CURVES.values():
+        assert kinds(case_of(running, losses)) == []
+
+
+@pytest.mark.covers("D13")
+def test_batches_of_one_and_of_all_are_named() -> None:
+    noisy = np.random.default_rng(1).exponential(0.7, 300)
+    one = changed(settings={**SETTINGS, "training.batch_size": 1})
+    assert "batch-too-small" in kinds(case_of(one, noisy))
+    whole = changed(settings={**SETTINGS, "training.batch_size": 1000})
+    assert "batch-too-large" in kinds(case_of(whole, np.linspace(1.1, 1.0, 8)))
+
+
+@pytest.mark.covers("D14")
+def test_weights_that_collapse_or_grow_are_named() -> None:
+    def with_weights(values: list[float], program: Program = HEALTHY) -> Case:
+        case = case_of(program)
+        for layer in ("0", "2", "4"):
+            case.record._rows["weight-norm", layer, 0] = list(zip((1, 4, 64, 200, 300), values, strict=True))
+        return case
+
+    assert "weights-collapse" in kinds(with_weights([4.0, 3.0, 1.0, 0.1, 0.01]))
+    assert "weights-grow" in kinds(with_weights([4.0, 5.0, 20.0, 60.0, 200.0]))
+    assert kinds(with_weights([0.2, 1.0, 3.0, 3.9, 4.0])) == []  # small first weights grew, and stayed
+    decayed = changed(settings={**SETTINGS, "optimizer.weight_decay": 10.0})
+    sick = with_weights([4.0, 3.0, 1.0, 0.1, 0.01], decayed)
+    flat = replace(sick, record=Record.from_frame(sick.record.frame()))
+    flat.record._rows["loss", "", 0] = [(step, 1.09) for step in range(1, 301)]
+    assert "too-much-regularisation" in kinds(flat)
+
+
+@pytest.mark.covers("D5", "D11", "I13")
+@pytest.mark.parametrize(
+    ("kind", "values", "signal"),
+    [
+        ("shrinking-activations", [1.0, 0.1, 0.01, 0.001, 1.0], "signal-std"),
+        ("growing-activations", [1.0, 4.0, 16.0, 64.0, 1.0], "signal-std"),
+        ("layers-out-of-step", [1e-9, 1e-3, 1e-3, 1e-3, 1e-3], "update-ratio"),
+    ],
+)
+def test_trends_over_layers_are_named(kind: str, values: list[float], signal: str) -> None:
+    case = case_of(HEALTHY)
+    for name in ("0", "2", "4"):
+        case.record._rows.pop((signal, name, 0))
+    for i, value in enumerate(values):
+        for step in (1, 2, 4, 8):
+            case.record.add(step, f"{2 * i}", signal, [0], [value])
+    assert kind in kinds(case)
+
+
+def test_causes_come_before_what_follows_from_them() -> None:
+    program = changed(loss=read("cross-entropy", "softmax"), symmetric=("0",))
+    found = [f for f in diagnose(case_of(program, np.full(300, 1.1))) if f.severity != "info"]
+    assert [f.kind for f in found] == ["double-softmax", "symmetric-units", "not-learning"]
+    assert found[-1].evidence["caused_by"] == "double-softmax" and found[-1].severity == "warning"

@@ -1,0 +1,85 @@
+"""What a loss's graph tells: its kind, the function before it, the shape in which outputs and targets met."""
+
+import warnings
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainwell.vitals.losses import LossReading, read_loss
+
+X, Y = torch.randn(8, 5), torch.randint(0, 3, (8,))
+ONE, MANY = nn.Linear(5, 1), nn.Linear(5, 3)
+T = torch.rand(8, 1)
+
+LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
+    "cross-entropy": (
+        lambda: F.cross_entropy(MANY(X), Y),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+    ),
+    "smoothed": (
+        lambda: F.cross_entropy(MANY(X), Y, label_smoothing=0.1),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+    ),
+    "soft targets": (
+        lambda: F.cross_entropy(MANY(X), F.one_hot(Y, 3).float()),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+    ),
+    "summed": (
+        lambda: F.cross_entropy(MANY(X), Y, reduction="sum"),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+    ),
+    "softmax twice": (
+        lambda: F.cross_entropy(MANY(X).softmax(1), Y),
+        LossReading("cross-entropy", "softmax", (8, 3), (8, 3)),
+    ),
+    "nll of log-softmax": (
+        lambda: F.nll_loss(MANY(X).log_softmax(1), Y),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+    ),
+    "nll of raw outputs": (lambda: F.nll_loss(MANY(X), Y), LossReading("nll", "identity", (8, 3), (8, 3))),
+    "logits": (
+        lambda: F.binary_cross_entropy_with_logits(ONE(X), T),
+        LossReading("binary-logits", "identity", (8, 1), (8, 1)),
+    ),
+    "probabilities": (
+        lambda: F.binary_cross_entropy(ONE(X).sigmoid(), T),
+        LossReading("binary", "sigmoid", (8, 1), (8, 1)),
+    ),
+    "squares": (lambda: F.mse_loss(ONE(X).relu(), T), LossReading("squared", "relu", (8, 1), (8, 1))),
+    "squares by hand": (lambda: ((ONE(X) - T) ** 2).mean(), LossReading("squared", "identity", (8, 1), (8, 1))),
+    "with a penalty": (
+        lambda: F.mse_loss(ONE(X), T) + 0.1 * ONE.weight.square().sum(),
+        LossReading("squared", "identity", (8, 1), (8, 1)),
+    ),
+    "squeezed": (lambda: F.mse_loss(ONE(X).squeeze(1), T[:, 0]), LossReading("squared", "identity", (8, 1), (8,))),
+    "absolute": (lambda: F.l1_loss(ONE(X), T), LossReading("absolute", "identity", (8, 1), (8, 1))),
+    "huber": (lambda: F.huber_loss(ONE(X), T), LossReading("huber", "identity", (8, 1), (8, 1))),
+    "two losses": (lambda: F.cross_entropy(MANY(X), Y) + F.mse_loss(ONE(X), T), LossReading()),
+    "something else": (lambda: (ONE(X).exp() * ONE(X)).mean(), LossReading()),
+}
+
+
+@pytest.mark.covers("D9")
+@pytest.mark.parametrize("name", LOSSES)
+def test_a_loss_is_told_by_its_graph_before_and_after_the_way_back(name: str) -> None:
+    make, wanted = LOSSES[name]
+    loss = make()
+    assert read_loss(loss) == wanted
+    loss.backward()
+    assert read_loss(loss) == wanted
+
+
+@pytest.mark.parametrize("loss_fn", [F.mse_loss, F.l1_loss, F.huber_loss, lambda z, t: ((z - t) ** 2).mean()])
+def test_shapes_that_broadcast_are_told(loss_fn: Callable[[Tensor, Tensor], Tensor]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # torch's own
+        wrong = read_loss(loss_fn(ONE(X), T[:, 0]))
+    assert wrong.broadcasts and wrong.shape == (8, 1) and wrong.compared == (8, 8)
+    assert not read_loss(loss_fn(ONE(X), T)).broadcasts
+
+
+def test_a_loss_without_a_graph_tells_nothing() -> None:
+    assert read_loss(torch.tensor(1.0)) == LossReading()

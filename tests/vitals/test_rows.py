@@ -1,0 +1,64 @@
+"""Rows are told apart by their prints: doubled ones, leaked ones, and how far two parts lie from each other."""
+
+import pytest
+import torch
+
+from trainwell.vitals.rows import Rows, prints_of
+from trainwell.vitals.scale import Scale
+
+
+def test_equal_rows_have_equal_prints_and_others_do_not() -> None:
+    x = torch.randn(500, 3, 4)
+    prints = prints_of(torch.cat([x, x[:50]]))
+    assert prints is not None and len(set(prints)) == 500 and prints[:50] == prints[500:]
+    assert prints_of(torch.randn(5)) is None
+
+
+def test_rows_twice_in_a_batch_are_counted() -> None:
+    rows, x = Rows(), torch.randn(10, 3)
+    rows.train(x)
+    rows.train(torch.cat([x[:5], x[:5]]))
+    assert rows.doubled == [0.0, 0.5]
+
+
+@pytest.mark.covers("P4")
+def test_rows_judged_by_that_were_trained_on_are_counted_once_a_judgement_came() -> None:
+    rows, x = Rows(), torch.randn(100, 3)
+    rows.train(x)
+    rows.judge(x[:20])
+    assert rows.leaked == (0.0, 0)
+    rows.keep()
+    assert rows.leaked == (0.2, 20)
+    rows.forget()
+    assert rows.leaked == (0.2, 20)
+
+
+def test_passes_that_no_judgement_follows_are_forgotten() -> None:
+    rows, x = Rows(), torch.randn(100, 3)
+    rows.train(x)
+    rows.judge(x)
+    rows.forget()
+    rows.judge(torch.randn(50, 3))
+    rows.keep()
+    assert rows.leaked == (0.0, 0)
+
+
+@pytest.mark.covers("P4")
+def test_a_shift_is_told_in_deviations() -> None:
+    torch.manual_seed(0)
+    rows = Rows()
+    rows.train(torch.randn(4000, 2))
+    rows.judge(torch.randn(4000, 2) + torch.tensor([3.0, 3.0]))
+    rows.keep()
+    assert abs(rows.apart - 3.0) < 0.3  # of a sample of the rows
+
+
+def test_running_sums_equal_the_whole() -> None:
+    x = torch.randn(600, 4) * torch.tensor([1.0, 10.0, 0.0, 2.0]) + torch.tensor([0.0, 5.0, 7.0, -1.0])
+    scale = Scale()
+    for part in x.split(100):
+        scale.add(part)
+    mean, std = scale.moments()
+    assert torch.allclose(mean, x.double().mean(0)) and torch.allclose(std, x.double().std(0, correction=0), atol=1e-7)
+    found = scale.extremes()
+    assert found is not None and found["constant"] == 0.25
