@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, running_mean
+from trainwell.diagnosis.case import Case, Threshold, median, running_mean
 from trainwell.diagnosis.edits import adam, edit, initialiser, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -32,6 +32,9 @@ SWING = Threshold(
     healthy="0 … 0.6",
     origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
 )
+FAST = 0.1
+"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); smaller swings count then."""
+
 SWINGS = 4
 """So many of them in the second half of the training."""
 
@@ -40,6 +43,9 @@ FLAT = Threshold(
     healthy="0.03 … 0.17",
     origin="measured over the healthy programs of testing.programs: share of the training before the loss fell",
 )
+WAITED = 50
+"""Updates without a fall, below which the training is short rather than its start slow (our assumption)."""
+
 TOGETHER = Threshold(
     0.5, healthy="-1 … 0", origin="TheDeepChecker: |correlation| < 0.5; overfitting moves both up for a while"
 )
@@ -144,8 +150,10 @@ def oscillating_loss(case: Case) -> Finding | None:
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
-    half = running_mean(losses[len(losses) // 2 :])
-    turns = _swings(half, SWING.value * case.scale)
+    speeds = [median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")]
+    thrown = max(speeds, default=0.0) > FAST  # steps that large are no noise of the batches
+    half = losses[len(losses) // 2 :] if thrown else running_mean(losses[len(losses) // 2 :])
+    turns = _swings(half, SWING.value * case.scale * (0.3 if thrown else 1.0))
     gain = float(np.mean(half[: len(half) // 2]) - np.mean(half[len(half) // 2 :])) / case.scale
     low = float(np.median(half)) < HIGH * case.scale
     if turns < max(SWINGS, len(half) // 30) or gain > SWING.value or low:
@@ -177,7 +185,7 @@ def slow_start(case: Case) -> Finding | None:
         return None
     began = int(np.argmax(read < first - 0.1 * fall))
     share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))
-    if share <= FLAT.value or quick < 0.2:
+    if share <= FLAT.value or share * case.updates < WAITED or quick < 0.2:
         return None
     return Finding(
         "slow-start",

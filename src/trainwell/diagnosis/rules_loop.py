@@ -145,19 +145,22 @@ def missing_activation(case: Case) -> Finding | None:
     program = case.program
     if program is None or program.bends is None or not program.weighted:
         return None
-    if program.bends > 0 or program.weighted < 2:
+    straight, pairs = program.chains
+    linear = program.bends == 0 and program.weighted > 1
+    if not (linear or (straight > 0 and (straight == pairs or (straight > 1 and 2 * straight >= pairs)))):
         return None
+    what = f"{program.weighted} layers" if linear else f"{straight + 1} of {program.weighted} layers"
     return Finding(
         "missing-activation",
         "warning",
-        f"{program.weighted} layers follow one another without a non-linearity: together they are one linear map.",
+        f"{what} follow one another without a non-linearity: together they are one linear map.",
         member=case.member,
         step=1,
         evidence={
-            "figure": "non-linearities between layers",
-            "measured": float(program.bends),
-            "threshold": 1.0,
-            "healthy": "one for each hidden layer",
+            "figure": "layers fed by another one directly",
+            "measured": float(max(straight, linear)),
+            "threshold": 0.0,
+            "healthy": "0",
         },
         remedies=(
             edit(case, "add-relu", "layers with a bend between them can fit curves", {"module.add_activation": "relu"}),

@@ -3,6 +3,7 @@
 Hooks are there only while a step is looked at; they read, and keep a few numbers a layer.
 """
 
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -43,9 +44,15 @@ STRAIGHT = frozenset(
     "chunk unbind narrow select index_select gather sum mean avg_pool1d avg_pool2d avg_pool3d adaptive_avg_pool1d "
     "adaptive_avg_pool2d adaptive_avg_pool3d interpolate pad roll flip to float double type clone detach neg dim size "
     "numel stride is_floating_point zeros_like ones_like zeros ones new_zeros new_ones empty_like rsub is_contiguous "
-    "item tolist register_hook requires_grad_ view_as reshape_as type_as expand_as rot90 unfold fold".split()
+    "max_pool1d max_pool2d max_pool3d adaptive_max_pool1d adaptive_max_pool2d item tolist register_hook "
+    "requires_grad_ view_as reshape_as type_as expand_as rot90 unfold fold".split()
 )
-"""Functions that keep a map straight, or look at it only; any other may bend it."""
+"""Functions that keep a map straight, or look at it only, and pools, which do not stand for a non-linearity."""
+
+JOINING = frozenset("add sub mul div matmul mm bmm addmm einsum cat concat stack".split())
+"""Of these, functions that may join two paths: behind a sum with another path nothing is missing."""
+
+PRODUCTS = frozenset("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d".split())
 
 LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
 
@@ -91,6 +98,8 @@ class Inside:
         order: names of the layers as they were called. functions: the activation after a layer, by its name.
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
         bends: functions and layers that are not linear, of one pass.
+        chained: pairs of dense or convolutional layers of which one is fed by the other; True where nothing bends the
+            signal between them.
     """
 
     def __init__(self, layers: list[Layer]) -> None:
@@ -99,6 +108,8 @@ class Inside:
         self.functions: dict[str, str] = {}
         self.entering: Tensor | None = None
         self.bends = 0
+        self.chained: dict[tuple[str, str], bool] = {}
+        self._paths: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}  # tensors that come from a layer
         self._layers, self._mode, self._depth = layers, _Mode(self), 0
         self._handles: list[Any] = []
         self._pending: tuple[Layer, Tensor] | None = None
@@ -134,6 +145,7 @@ class Inside:
             self._depth += 1
             if self._depth == 1:
                 self._current = self._pending = None
+                self._paths.clear()
                 self._mode.__enter__()
 
     def _leave(self, *ignored: object) -> None:
@@ -157,12 +169,42 @@ class Inside:
                     self.entering = _units_last(layer, given[0].detach())
                 self.order.append(layer.name)
             self.bends += isinstance(layer.module, BENT)
+            self._chain(layer, given, output)
             first = output[0] if isinstance(output, tuple) and output else output
             self._current = layer
             if isinstance(first, Tensor) and first.is_floating_point():
                 self._pending = (layer, first.detach())
 
         return hook
+
+    def _chain(self, layer: Layer, given: tuple[object, ...], output: object) -> None:
+        """Note whose output this layer was fed with, and whether anything bent it on the way."""
+        dense = isinstance(layer.module, (nn.Linear, *CONVOLUTIONS)) and getattr(layer.module, "groups", 1) == 1
+        came = self._path(given[0]) if given else None
+        if dense and came is not None and came[0] != layer.name:
+            pair = came[0], layer.name
+            self.chained[pair] = self.chained.get(pair, True) and came[1]
+        if dense and isinstance(output, Tensor):
+            self._paths[id(output)] = weakref.ref(output), layer.name, True
+
+    def _path(self, tensor: object) -> tuple[str, bool] | None:
+        """The layer that a tensor comes from, and whether straight."""
+        known = self._paths.get(id(tensor))
+        return known[1:] if known is not None and known[0]() is tensor else None
+
+    def passed(self, name: str, given: tuple[object, ...], output: object) -> None:
+        """A function was applied: what comes from a layer still does, bent or straight."""
+        straight = name.strip("_") in STRAIGHT or name in LOOKS
+        self.bends += not straight
+        if not isinstance(output, Tensor) or name.strip("_") in PRODUCTS or not given:
+            return
+        came = self._path(given[0])
+        tensors = sum(isinstance(part, Tensor) and not isinstance(part, nn.Parameter) for part in given)
+        if came is not None and output is not given[0]:
+            joined = name.strip("_") in JOINING and tensors > 1
+            self._paths[id(output)] = weakref.ref(output), came[0], came[1] and straight and not joined
+        elif came is not None and not straight:
+            self._paths[id(output)] = weakref.ref(output), came[0], False
 
     def _settle(self) -> None:
         """No function followed the layer that ran before: its own output is what it hands on."""
@@ -200,8 +242,7 @@ class _Mode(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        called = getattr(func, "__name__", "")
-        self._inside.bends += called.strip("_") not in STRAIGHT and called not in LOOKS
+        self._inside.passed(getattr(func, "__name__", ""), args, output)
         name = ACTIVATIONS.get(func)
         if name is not None and isinstance(output, Tensor):
             self._inside.activated(name, output)

@@ -31,6 +31,7 @@ from trainwell.vitals.program import (
     idle_biases,
     narrowest,
     settings_of,
+    straight_pairs,
     stuck_parameters,
 )
 from trainwell.vitals.targets import targets_of
@@ -43,6 +44,7 @@ class Sight:
     order: list[str] = field(default_factory=list)
     functions: dict[str, str] = field(default_factory=dict)
     bends: int | None = None
+    chained: dict[tuple[str, str], bool] = field(default_factory=dict)
     weighted: int | None = None
     symmetric: tuple[str, ...] = ()
     without_gradient: Counter[str] = field(default_factory=Counter)
@@ -234,7 +236,7 @@ class Observer:
         signals = {**inside.signals, **(weights.after_update() if self._updated else {})}
         if inside.order:
             sight.order = sight.order or inside.order
-            sight.bends, sight.weighted = inside.bends, len(inside.order)
+            sight.bends, sight.weighted, sight.chained = inside.bends, len(inside.order), inside.chained
         sight.functions |= inside.functions
         self._note_signals(signals)
         self._batches.look(loss, inputs, targets, outputs, inside)
@@ -331,6 +333,7 @@ class Observer:
             batch=batch,
             bends=sight.bends,
             weighted=sight.weighted,
+            chains=straight_pairs(self._model, sight.chained),
             narrowest=narrowest(self._model, sight.order),
             recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
             symmetric=sight.symmetric,

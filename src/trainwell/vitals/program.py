@@ -51,6 +51,8 @@ class Program:
         batch: samples in a batch, 0 when unknown.
         bends: functions and layers of a forward pass that are not linear. weighted: layers with weights in it. None
             when they were not looked at.
+        chains: pairs of dense or convolutional layers with nothing between them that bends, of all such pairs; through
+            a narrow layer, which is a choice, straight ones don't count.
         narrowest: units of the narrowest hidden layer, 0 when unknown. recurrent: whether a layer is.
         symmetric: layers whose units are all alike and get the same gradient.
         accumulating: looks at which an old gradient was still in the sum, and all such looks.
@@ -74,6 +76,7 @@ class Program:
     batch: int = 0
     bends: int | None = None
     weighted: int | None = None
+    chains: tuple[int, int] = (0, 0)
     narrowest: int = 0
     recurrent: bool = False
     symmetric: tuple[str, ...] = ()
@@ -181,6 +184,16 @@ def narrowest(model: nn.Module, order: Sequence[str]) -> int:
     modules = dict(model.named_modules())
     units = [m.out_features for name in order[:-1] if isinstance(m := modules.get(name), nn.Linear)]
     return min(units, default=0)
+
+
+def straight_pairs(model: nn.Module, chained: Mapping[tuple[str, str], bool]) -> tuple[int, int]:
+    """How many layers are fed by another one with nothing between them that bends, of how many that are."""
+    modules, straight = dict(model.named_modules()), 0
+    for (one, other), direct in chained.items():
+        first, second = ([n for n in modules[name].weight.shape[:2]] for name in (one, other))  # pyright: ignore
+        narrow = first[0] < min(first[1], second[0])
+        straight += direct and not narrow
+    return straight, len(chained)
 
 
 def gates_of(module: nn.Module) -> int:

@@ -1,6 +1,7 @@
 """The table of sick trainings and their known fixes."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from math import sqrt
 from typing import Any
@@ -175,16 +176,15 @@ SICK_CASES = (
     pair("dropout 0.97", "digits", DIGITS, make_model=lambda: dense_with((64, 32, 32, 10), dropout=0.97)),
     pair("frozen by mistake", "digits", DIGITS, make_model=then(lambda: dense(64, 10, 3, 16), freeze)),
     pair("frozen convolutions", "ink", INK, make_model=then(lambda: ConvNet(1, 4), freeze)),
-    pair("softmax twice", "digits", DIGITS, make_model=ended(lambda: dense(64, 10, 4), lambda: nn.Softmax(dim=1)),
-         epochs=5),
-    pair("softmax twice, images", "images", IMAGES, make_model=ended(conv, lambda: nn.Softmax(dim=1)), epochs=4),
-    pair("sigmoid before logits", "rows", ROWS, make_model=ended(lstm, nn.Sigmoid), make_optimizer=by(Adam, lr=2e-3)),
+    pair("softmax twice", "digits", replace(DIGITS, epochs=4), make_model=ended(lambda: dense(64, 10, 4), lambda: nn.Softmax(dim=1))),
+    pair("softmax twice, images", "images", replace(IMAGES, epochs=5), make_model=ended(conv, lambda: nn.Softmax(dim=1))),
+    pair("sigmoid before logits", "rows", replace(ROWS, epochs=4), make_model=ended(lstm, nn.Sigmoid)),
     pair("1-unit softmax", "breast_cancer", BINARY, loss_fn=nn.BCELoss(),
          make_model=ended(lambda: dense(30, 1), lambda: nn.Softmax(dim=1))),
     pair("ReLU output", "friedman", FRIEDMAN, make_model=ended(reg, nn.ReLU)),
     pair("sigmoid output", "ink", INK, make_model=ended(lambda: ConvNet(1), nn.Sigmoid)),
     pair("tanh output", "adding", ADDING, make_model=ended(lambda: Recurrent(2, 1, kind="gru"), nn.Tanh)),
-    pair("ReLU before cross-entropy", "images", IMAGES, make_model=ended(conv, nn.ReLU), epochs=4),
+    pair("ReLU before cross-entropy", "images", IMAGES, make_model=ended(conv, nn.ReLU)),
     pair("NLL of logits", "digits", DIGITS, loss_fn=nn.NLLLoss()),
     pair("NLL of logits, LSTM", "rows", ROWS, loss_fn=F.nll_loss),
     pair("log 0", "digits", DIGITS, loss_fn=log_loss),
