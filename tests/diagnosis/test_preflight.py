@@ -73,6 +73,44 @@ class Between(nn.Module):
         return self.last(self.between(self.first(x)))
 
 
+class Residual(nn.Module):
+    """Layers behind a sum, where nothing is missing between them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Linear(64, 32), nn.Linear(32, 10)
+        self.blocks = nn.ModuleList(nn.Sequential(nn.ReLU(), nn.Linear(32, 32)) for _ in range(3))
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.first(x)
+        for block in self.blocks:
+            h = h + block(h)
+        return self.last(h)
+
+
+class Headed(nn.Module):
+    """A recurrent layer, and two layers behind it with something or nothing between them."""
+
+    def __init__(self, between: nn.Module) -> None:
+        super().__init__()
+        self.gru, self.between = nn.GRU(8, 24, batch_first=True), between
+        self.first, self.last = nn.Linear(24, 24), nn.Linear(24, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.between(self.first(self.gru(x.view(-1, 8, 8))[0][:, -1])))
+
+
+def pooled() -> nn.Sequential:
+    """Convolutions with pools between them, and nothing else."""
+    parts = [nn.Unflatten(1, (1, 8, 8)), nn.Conv2d(1, 8, 3, padding=1), nn.MaxPool2d(2), nn.Conv2d(8, 8, 3)]
+    return nn.Sequential(*parts, nn.Flatten(), nn.Linear(32, 10))
+
+
+def attending() -> nn.Sequential:
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    return nn.Sequential(nn.Unflatten(1, (8, 8)), nn.TransformerEncoder(layer, 2), nn.Flatten(), nn.Linear(64, 10))
+
+
 def constant(value: float) -> nn.Module:
     module = dense()
     for p in module.parameters():
@@ -88,6 +126,19 @@ HEALTHY: dict[str, tuple[Make, Any, Tensor]] = {
     "dense": (dense, F.cross_entropy, Y),
     "convolutional": (convolutional, nn.CrossEntropyLoss(), Y),
     "recurrent": (Recurrent, F.cross_entropy, Y),
+    "residual": (Residual, F.cross_entropy, Y),
+    "in place": (
+        lambda: nn.Sequential(nn.Linear(64, 32), nn.ReLU(inplace=True), nn.Linear(32, 10)),
+        F.cross_entropy,
+        Y,
+    ),
+    "recurrent with a head": (lambda: Headed(nn.ReLU()), F.cross_entropy, Y),
+    "transformer": (attending, F.cross_entropy, Y),
+    "bottleneck": (
+        lambda: nn.Sequential(nn.Linear(64, 4), nn.Linear(4, 32), nn.ReLU(), nn.Linear(32, 10)),
+        F.cross_entropy,
+        Y,
+    ),
     "regression": (lambda: dense(1), F.mse_loss, NUMBER),
     "one linear layer": (lambda: nn.Linear(64, 10), F.cross_entropy, Y),
     "summed": (dense, nn.CrossEntropyLoss(reduction="sum"), Y),
@@ -115,6 +166,8 @@ FAULTS: dict[str, tuple[str, Make, Any, Tensor]] = {
     "zeros": ("symmetric-units", lambda: constant(0.0), F.cross_entropy, Y),
     "ones": ("symmetric-units", lambda: constant(1.0), F.cross_entropy, Y),
     "no function": ("missing-activation", lambda: Between(nn.Identity()), F.cross_entropy, Y),
+    "pools only": ("missing-activation", pooled, F.cross_entropy, Y),
+    "no function in the head": ("missing-activation", lambda: Headed(nn.Identity()), F.cross_entropy, Y),
     "wrong backward": ("gradient-check-failed", lambda: Between(Square.apply), F.cross_entropy, Y),
     "detached": ("parameters-not-updated", lambda: Between(lambda h: h.relu().detach()), F.cross_entropy, Y),
     "centred over the batch": ("batch-leak", lambda: Between(lambda h: h.relu() - h.mean(0)), F.cross_entropy, Y),
@@ -159,7 +212,10 @@ def test_everything_is_left_as_it_was() -> None:
     trainwell.check(module, F.cross_entropy, X, Y, optimizer=optimizer)
     assert all(torch.equal(before[name], value) for name, value in module.state_dict().items())
     assert not module.training and all(p.grad is None for p in module.parameters()) and not optimizer.state
-    assert torch.equal(streams[0], torch.get_rng_state()) and (streams[1] == np.random.get_state(legacy=False)["state"]["key"]).all()
+    assert (
+        torch.equal(streams[0], torch.get_rng_state())
+        and (streams[1] == np.random.get_state(legacy=False)["state"]["key"]).all()
+    )
 
 
 def test_inputs_may_be_several() -> None:
