@@ -11,6 +11,7 @@
 The names below are the public ones. They are imported when first used (PEP 562): `import trainwell` itself is fast.
 """
 
+import random
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -68,7 +69,9 @@ _HOME = {
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'trainwell' has no attribute '{name}'")
+    drawn = random.getstate()  # a library draws from the user's stream while it is imported
     value = getattr(import_module(_HOME[name]), name)
+    random.setstate(drawn)
     globals()[name] = value
     return value
 

@@ -392,9 +392,9 @@ def test_an_error_out_of_the_loop_closes_the_watch_and_is_handed_on() -> None:
 def is_free_of(twin: nn.Module, training: Training, w: Any) -> None:
     """Whether a module is one for itself: passes of it are not noted, and it drags nothing of the watch along."""
     assert all(same(a, b) for a, b in zip(training.model.parameters(), twin.parameters(), strict=True))
-    given = w._observer._given
+    given = w._observer._door.given
     twin(training.x + 1).sum().backward()
-    assert w._observer._given is given and _get_current_function_mode_stack() == []
+    assert w._observer._door.given is given and _get_current_function_mode_stack() == []
     assert len(pickle.dumps(twin)) < 1.5 * len(pickle.dumps(dense()))
 
 

@@ -161,5 +161,9 @@ def test_a_cure_that_raises_is_part_of_the_outcome(monkeypatch: pytest.MonkeyPat
     assert healed("rate 20", 1).error == "RuntimeError: no cure"
 
 
+def test_a_row_has_none_where_there_is_no_figure() -> None:
+    assert diagnosis.without_nan({"a": nan, "b": 1.0, "c": "x"}) == {"a": None, "b": 1.0, "c": "x"}
+
+
 def test_the_reduced_version_takes_every_so_many() -> None:
     assert sample(["a", "b", "c", "d", "e"], 2) == ["a", "c", "e"]

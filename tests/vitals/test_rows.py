@@ -15,7 +15,7 @@ def test_equal_rows_have_equal_prints_and_others_do_not() -> None:
 
 
 def test_rows_twice_in_a_batch_are_counted() -> None:
-    rows, x = Rows(), torch.randn(10, 3)
+    rows, x = Rows(Scale()), torch.randn(10, 3)
     rows.train(x)
     rows.train(torch.cat([x[:5], x[:5]]))
     assert rows.doubled == [0.0, 0.5]
@@ -23,7 +23,7 @@ def test_rows_twice_in_a_batch_are_counted() -> None:
 
 @pytest.mark.covers("P4")
 def test_rows_judged_by_that_were_trained_on_are_counted_once_a_judgement_came() -> None:
-    rows, x = Rows(), torch.randn(100, 3)
+    rows, x = Rows(Scale()), torch.randn(100, 3)
     rows.train(x)
     rows.judge(x[:20])
     assert rows.leaked == (0.0, 0)
@@ -34,7 +34,7 @@ def test_rows_judged_by_that_were_trained_on_are_counted_once_a_judgement_came()
 
 
 def test_passes_that_no_judgement_follows_are_forgotten() -> None:
-    rows, x = Rows(), torch.randn(100, 3)
+    rows, x = Rows(Scale()), torch.randn(100, 3)
     rows.train(x)
     rows.judge(x)
     rows.forget()
@@ -46,8 +46,8 @@ def test_passes_that_no_judgement_follows_are_forgotten() -> None:
 @pytest.mark.covers("P4")
 def test_a_shift_is_told_in_deviations() -> None:
     torch.manual_seed(0)
-    rows = Rows()
-    rows.train(torch.randn(4000, 2))
+    rows = Rows(Scale())
+    rows.trained.add(torch.randn(4000, 2))
     rows.judge(torch.randn(4000, 2) + torch.tensor([3.0, 3.0]))
     rows.keep()
     assert abs(rows.apart - 3.0) < 0.3  # of a sample of the rows

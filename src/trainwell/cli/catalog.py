@@ -7,8 +7,8 @@ from typing import Any
 from trainwell.base import InputError, Registry, did_you_mean
 from trainwell.data import BUNDLED, COLUMN_KINDS, TASKS
 from trainwell.diagnosis import KINDS, explain_text
-from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
 from trainwell.diagnosis.probes import PROBES
+from trainwell.ingredients import ACTIVATIONS, INITIALISERS, LOSSES, NORMS, OPTIMIZERS, REGULARISERS, SCHEDULES
 from trainwell.recipe.stages import STAGES
 from trainwell.remedies import CHANGES
 from trainwell.vitals import MEASURES

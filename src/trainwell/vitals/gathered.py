@@ -45,8 +45,10 @@ class Losses:
     def flush(self) -> None:
         """Take in what waits."""
         waiting, self._waiting = self._waiting, []
-        tensors = [v for v in waiting if isinstance(v, Tensor)]
-        moved = iter(torch.stack([t.float().reshape(-1).mean() for t in tensors]).tolist() if tensors else [])
+        tensors = [v if v.dim() == 0 else v.mean() for v in waiting if isinstance(v, Tensor)]
+        if any(t.dtype != tensors[0].dtype or t.device != tensors[0].device for t in tensors):
+            tensors = [t.double().to(tensors[0].device) for t in tensors]
+        moved = iter(torch.stack(tensors).tolist() if tensors else [])
         for value in waiting:
             self._take(next(moved) if isinstance(value, Tensor) else float(value))
 
@@ -54,14 +56,14 @@ class Losses:
         """Take in what waits, and note the block of losses that is not full."""
         self.flush()
         if self._block:
-            self._record.add(self._step, "", "loss", MEMBER, [float(np.mean(self._block))])
+            self._record.add(self._step, "", "loss", MEMBER, [sum(self._block) / len(self._block)])
             self._block = []
 
     def _take(self, value: float) -> None:
         self._step, self._sum, self._count = self._step + 1, self._sum + value, self._count + 1
         self._block.append(value)
         if self._step <= WHOLE or len(self._block) >= self._step // 1000:
-            self._record.add(self._step, "", "loss", MEMBER, [float(np.mean(self._block))])
+            self._record.add(self._step, "", "loss", MEMBER, [sum(self._block) / len(self._block)])
             self._block = []
 
     def mean(self) -> float | None:
@@ -86,7 +88,8 @@ class Batches:
     def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
-        self.scale, self.outside, self.sizes, self.rows = Scale(), Scale(), Counter[int](), Rows()
+        self.scale, self.outside, self.sizes = Scale(), Scale(), Counter[int]()
+        self.rows = Rows(self.outside)
         self.penalties: list[float] = []
         self.ranges: list[tuple[float, float]] = []
         self.constant: list[bool] = []
@@ -135,6 +138,10 @@ class Pace:
     def spend(self, since: float) -> None:
         """Count the time of a look that began then."""
         self._spent += time.perf_counter() - since
+
+    def of_a_step(self, steps: int) -> float:
+        """Seconds a step so far, looks left out."""
+        return max(0.0, time.perf_counter() - self._began - self._spent) / max(1, steps)
 
     def plan(self, now: int) -> None:
         """After a look in step `now`."""

@@ -3,6 +3,7 @@
 Hooks are there only while a step is looked at; they read, and keep a few numbers a layer.
 """
 
+import time
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -90,6 +91,27 @@ def layers_of(model: nn.Module) -> list[Layer]:
     return found
 
 
+class Hook:
+    """A hook on the user's module that its copies and files go without: what looks stays here."""
+
+    def __init__(self, look: Callable[..., None]) -> None:
+        self._look = look
+
+    def __call__(self, *given: Any) -> None:
+        self._look(*given)
+
+    def __reduce__(self) -> tuple[Callable[[], Callable[..., None]], tuple[()]]:  # a deep copy asks this too
+        return _silence, ()
+
+
+def silent(*given: object) -> None:
+    """In the place of a hook, where it was left out."""
+
+
+def _silence() -> Callable[..., None]:
+    return silent
+
+
 class Inside:
     """Looks into one or more forward passes of a training step; the last pass counts.
 
@@ -114,15 +136,16 @@ class Inside:
         self._handles: list[Any] = []
         self._pending: tuple[Layer, Tensor] | None = None
         self._current: Layer | None = None
+        self.spent = 0.0  # seconds
 
     def attach(self, root: nn.Module, *, deep: bool) -> None:
         """Begin to look; `deep`: into the layers too, which a compiled module does not permit."""
         if not deep:
             return
         for layer in self._layers:
-            self._handles.append(layer.module.register_forward_hook(self._ran(layer)))
-        self._handles.append(root.register_forward_pre_hook(self._enter))
-        self._handles.append(root.register_forward_hook(self._leave, always_call=True))
+            self._handles.append(layer.module.register_forward_hook(Hook(self._ran(layer))))
+        self._handles.append(root.register_forward_pre_hook(Hook(self._enter)))
+        self._handles.append(root.register_forward_hook(Hook(self._leave), always_call=True))
 
     def detach(self) -> None:
         """Take all hooks away."""
@@ -137,8 +160,10 @@ class Inside:
         layer, self._pending = self._current, None
         if layer is not None:
             self.functions[layer.name] = name
+            began = time.perf_counter()
             with torch._C.DisableTorchFunction():
                 self._measure(layer, name, output)
+            self.spent += time.perf_counter() - began
 
     def _enter(self, *ignored: object) -> None:
         if torch.is_grad_enabled():
@@ -159,8 +184,10 @@ class Inside:
         def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:
             if not self._depth:
                 return
+            began = time.perf_counter()
             with torch._C.DisableTorchFunction():  # what is done here is not the module's doing
                 note(given, output)
+            self.spent += time.perf_counter() - began
 
         def note(given: tuple[object, ...], output: object) -> None:
             self._settle()

@@ -66,7 +66,10 @@ def activation_std(view: LayerView) -> Tensor | None:
 def signal_std(view: LayerView) -> Tensor | None:
     """Mean over units of their deviation over the samples: what of the inputs is left. Biases do not count (I13)."""
     units = samples_by_units(view)
-    return None if units is None else units.std(1, correction=0).mean(1)
+    if units is None:
+        return None
+    centred = units - units.mean(1, keepdim=True)
+    return centred.square_().mean(1).sqrt_().mean(1)  # torch's own takes nine times as long over this axis
 
 
 def dead_fraction(view: LayerView) -> Tensor | None:
@@ -111,7 +114,8 @@ def samples_by_units(view: LayerView) -> Tensor | None:
 
 def share(chosen: Tensor, units: Tensor) -> Tensor:
     """(K, H) of truth to its mean (K,); NaN for a member with activations that are not finite: nothing is known."""
-    known = units.isfinite().flatten(1).all(1)
+    low, high = units.flatten(1).aminmax(dim=1)  # NaN if one of them is
+    known = low.isfinite() & high.isfinite()
     return torch.where(known, chosen.to(units.dtype).mean(1), torch.nan)
 
 

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from trainwell.engine.record import Record
+from trainwell.vitals.door import Door
 from trainwell.vitals.foreign import Accumulation, Weights, bare, witness_of
 from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace
 from trainwell.vitals.inside import Inside, Layer, layers_of
@@ -87,9 +88,9 @@ class Observer:
         self._inside: Inside | None = None
         self._weights: Weights | None = None
         self._accumulation: Accumulation | None = None
-        self._given: tuple[tuple[Any, ...], dict[str, Any]] | None = None  # of the pass whose update is to come
+        self._door = Door(model, lambda x: self.guarded(lambda: self._batches.rows.judge(x)))
+        self._kept: dict[str, Tensor] | None = None  # weights before an update that a NaN goes into
         self._updated, self._updates = False, 0
-        self._unseen = [0, 0]  # passes without gradients since the last step: in training, in evaluation mode
         self._modes, self._judged = [0, 0], [0, 0]  # how many in the wrong mode, of how many
         self._handles: list[Any] = []
         self._followed = True  # whether every optimizer tells of its updates
@@ -99,8 +100,7 @@ class Observer:
     # --- what stays attached ---
 
     def _attach(self, optimizers: Sequence[Any]) -> None:
-        if getattr(self._root, "_compiled_call_impl", None) is None:
-            self._handles.append(self._root.register_forward_pre_hook(self._entered, with_kwargs=True))
+        self._door.open()
         if not self._deep:
             self._note("The module is compiled: what its layers hand on is not looked at.")
         for optimizer in optimizers:
@@ -120,14 +120,14 @@ class Observer:
         witness = witness_of(p for p in self._model.parameters() if id(p) in self._held)
         self._witness = self._witness if witness is None else witness
 
-    def _discover(self, optimizer: Any, args: object, kwargs: object) -> None:
+    def _discover(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Without an optimizer given: any that holds our parameters is followed from its first step on."""
         if all(optimizer is not other for other in self._optimizers):
             mine = {id(p) for p in self._model.parameters()}
             if not any(id(p) in mine for group in optimizer.param_groups for p in group["params"]):
-                return
+                return None
             self._know(optimizer)
-        self._before_update()
+        return self._before_update(optimizer, args, kwargs)
 
     def close(self) -> None:
         """Take every hook away; the training is over."""
@@ -137,19 +137,27 @@ class Observer:
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+            self._door.shut()
             self._disarm()
 
     # --- what happens in a step ---
 
-    def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.is_grad_enabled():
-            self._given = args, kwargs
-            return
-        self._unseen[0 if module.training else 1] += 1
-        if not self._batches.rows.kept and args and isinstance(args[0], Tensor):
-            self.guarded(lambda: self._batches.rows.judge(args[0]))
+    def _before_update(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Of a closure, the gradients are made within the step (LBFGS, Lightning, skorch): look after its first run."""
+        closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if closure is None:
+            return self._before()
+        waiting = [self._before]
 
-    def _before_update(self, *ignored: object) -> None:
+        def first(*given: Any, **named: Any) -> Any:
+            result = closure(*given, **named)
+            if waiting:
+                waiting.pop()()
+            return result
+
+        return ((args[0], first, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": first})
+
+    def _before(self) -> None:
         self._updated, self._updates = True, self._updates + 1
         witness = self._witness
         if self._origin is None and witness is not None and (g := witness.grad) is not None and not g.is_cuda:
@@ -168,10 +176,11 @@ class Observer:
         self._modes[1] += 1
         if not self._root.training:
             self._modes[0] += 1
-        if self._unseen[0] or self._unseen[1]:
-            self._unseen[0] = self._unseen[1] = 0
+        if self._door.forget():
             self._batches.rows.forget()
-        self._given = None
+        if self._kept is not None:
+            self.guarded(lambda: self._trace_later(inputs))
+        self._door.keep(self.steps, self._pace)
         if self._inside is not None and (self._updated or not self._optimizers):
             self.guarded(lambda: self._finish(loss, inputs, targets, outputs))
         if self._losses.full:
@@ -183,11 +192,11 @@ class Observer:
     def validate(self, values: dict[str, float]) -> None:
         """Note a judgement: loss and metrics by name; the first metric also under `validation_metric`."""
         self.judgements += 1
-        train, evaluation = self._unseen
+        train, evaluation = self._door.passes
         if train or evaluation:
             self._judged[1] += 1
             self._judged[0] += train > 0 and evaluation == 0
-        self._unseen[0] = self._unseen[1] = 0
+        self._door.judged(self.steps)
         self._batches.rows.keep()
         for name, value in values.items():
             self.record.add(self.steps, "", f"validation_{name}", MEMBER, [value])
@@ -232,6 +241,7 @@ class Observer:
         began, sight = time.perf_counter(), self._sight
         inside, weights = self._inside, self._weights
         assert inside is not None and weights is not None
+        began -= inside.spent  # in the passes
         self._disarm()
         signals = {**inside.signals, **(weights.after_update() if self._updated else {})}
         if inside.order:
@@ -286,13 +296,23 @@ class Observer:
 
     def _trace(self) -> None:
         """Find where a NaN was made, while the weights before the update are still there."""
-        if self._given is None:
+        if self._door.given is None:
             self._origin = of_backward(self._model)
+            self._kept = {name: p.detach().clone() for name, p in self._model.named_parameters()}
             return
-        origin, outputs = locate(self._root, *self._given)
+        self._origin = self._of_pass(*locate(self._root, *self._door.given))
+
+    def _trace_later(self, inputs: object) -> None:
+        """The same when only the step tells what went in: with the weights that were kept."""
+        kept, self._kept = self._kept, None
+        if isinstance(inputs, Tensor):
+            self._origin = self._of_pass(*locate(self._model, (inputs,), {}, kept)) or self._origin
+
+    def _of_pass(self, origin: Origin | None, outputs: object) -> Origin | None:
+        """Where the pass made nothing that is not finite, the loss did."""
         if origin is None and isinstance(outputs, Tensor) and not not_finite(outputs):
-            origin = Origin("loss", low=float(outputs.min()), high=float(outputs.max()))
-        self._origin = origin
+            return Origin("loss", low=float(outputs.min()), high=float(outputs.max()))
+        return origin
 
     def guarded(self, look: Callable[[], None]) -> None:
         """A fault in looking must not stop the user's training."""

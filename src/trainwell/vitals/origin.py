@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.func import functional_call
 from torch.overrides import TorchFunctionMode, resolve_name
 
 MASKS = ("masked_fill", "where", "full", "new_full", "full_like", "triu", "tril", "fill_", "zeros", "ones", "empty")
@@ -55,14 +56,17 @@ def not_finite(value: object) -> bool:
     return False
 
 
-def locate(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[Origin | None, object]:
+def locate(
+    model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any], weights: Mapping[str, Tensor] | None = None
+) -> tuple[Origin | None, object]:
     """Repeat a forward pass; gives what made the first NaN or infinity, None if nothing did, and the outputs.
 
-    Modes stay, buffers and random streams are put back.
+    Modes stay, buffers and random streams are put back. `weights`: those to repeat it with, by name; None: its own.
     """
     if not_finite(args) or not_finite(kwargs):
         return Origin("inputs"), None
-    sick = [name for name, p in model.named_parameters() if not_finite(p.detach())]
+    own = {name: p.detach() for name, p in model.named_parameters()} if weights is None else dict(weights)
+    sick = [name for name, p in own.items() if not_finite(p)]
     if sick:
         return Origin("weights", sick[0].rpartition(".")[0] or sick[0]), None
     kept = {name: b.detach().clone() for name, b in model.named_buffers()}
@@ -70,7 +74,7 @@ def locate(model: nn.Module, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -
     trace = _Trace(model)
     try:
         with torch.no_grad(), torch.random.fork_rng(devices=devices), trace:
-            outputs = model(*args, **kwargs)
+            outputs = functional_call(model, own, args, dict(kwargs))
     finally:
         trace.close()
         with torch.no_grad():

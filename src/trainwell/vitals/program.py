@@ -158,8 +158,8 @@ def looks_untrained(module: nn.Module) -> bool:
 
     A trained weight soon leaves that range, or its even spread.
     """
-    weight = getattr(module, "weight", None)
-    if not isinstance(weight, Tensor) or weight.dim() < 2 or isinstance(module, nn.Embedding):
+    weight = module._parameters.get("weight")  # not module.weight: a parametrization may change at each access
+    if weight is None or weight.dim() < 2 or isinstance(module, nn.Embedding):
         return False
     w = weight.detach().float().flatten(1)
     bound = w.shape[1] ** -0.5

@@ -18,9 +18,9 @@ class Rows:
         kept: whether rows of a judgement are known.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, trained: Scale) -> None:
         self.doubled: list[float] = []
-        self.trained, self.judged = Scale(), Scale()
+        self.trained, self.judged = trained, Scale()
         self._trained: set[float] = set()
         self._judged: set[float] = set()
         self.kept = False
@@ -35,13 +35,11 @@ class Rows:
         self.doubled.append(1 - len(found) / len(prints))
         if len(self._trained) < MOST:
             self._trained |= found
-        if x.is_floating_point():
-            self.trained.add(x.detach().flatten(1))
 
     @torch.no_grad()
     def judge(self, x: Tensor) -> None:
         """Rows of a pass without gradients, after which a judgement may come."""
-        if len(self._judged) < MOST and (prints := prints_of(x)) is not None:
+        if not self.kept and len(self._judged) < MOST and (prints := prints_of(x)) is not None:
             self._judged |= set(prints)
             if x.is_floating_point():
                 self.judged.add(x.detach().flatten(1))

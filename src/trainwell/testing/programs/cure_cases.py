@@ -131,6 +131,7 @@ conv = lambda: ConvNet(10)
 lstm = lambda: Recurrent(8, 10)
 reg = lambda: Net(10, 32, 1)
 DIGITS = Training(mlp, CE, by(Adam, lr=2e-3))
+DEEP = Training(lambda: dense(64, 10, 4), CE, by(Adam, lr=3e-3), epochs=4)
 IMAGES = Training(conv, CE, by(Adam, lr=3e-3), epochs=8)
 ROWS = Training(lstm, CE, by(Adam, lr=1e-2), epochs=10)
 CANCER = Training(lambda: Net(30, 16, 2), CE, by(Adam, lr=2e-3))
@@ -176,8 +177,9 @@ SICK_CASES = (
     pair("dropout 0.97", "digits", DIGITS, make_model=lambda: dense_with((64, 32, 32, 10), dropout=0.97)),
     pair("frozen by mistake", "digits", DIGITS, make_model=then(lambda: dense(64, 10, 3, 16), freeze)),
     pair("frozen convolutions", "ink", INK, make_model=then(lambda: ConvNet(1, 4), freeze)),
-    pair("softmax twice", "digits", replace(DIGITS, epochs=4), make_model=ended(lambda: dense(64, 10, 4), lambda: nn.Softmax(dim=1))),
-    pair("softmax twice, images", "images", replace(IMAGES, epochs=5), make_model=ended(conv, lambda: nn.Softmax(dim=1))),
+    pair("softmax twice", "digits", DEEP, make_model=ended(DEEP.make_model, lambda: nn.Softmax(dim=1))),
+    pair("softmax twice, images", "images", replace(IMAGES, epochs=5),
+         make_model=ended(conv, lambda: nn.Softmax(dim=1))),
     pair("sigmoid before logits", "rows", replace(ROWS, epochs=4), make_model=ended(lstm, nn.Sigmoid)),
     pair("1-unit softmax", "breast_cancer", BINARY, loss_fn=nn.BCELoss(),
          make_model=ended(lambda: dense(30, 1), lambda: nn.Softmax(dim=1))),

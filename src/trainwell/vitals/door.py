@@ -1,0 +1,72 @@
+"""What enters a user's module: the inputs of a training pass, and passes without gradients, in which mode."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.vitals.gathered import Pace
+from trainwell.vitals.inside import Hook
+
+LEAN_FROM, LEAN = 64, 1e-3
+"""From this step on, where a step takes less than so many seconds, a hook at each pass costs too much."""
+
+
+class Door:
+    """A hook at the module's door. Where steps are short it is there only when a judgement is expected.
+
+    Args:
+        model: the module. judge: is given the rows of each pass without gradients.
+
+    Attributes:
+        given: what went in at the last training pass, until its update is over.
+        passes: without gradients since the last step: in training mode, in evaluation mode.
+    """
+
+    def __init__(self, model: nn.Module, judge: Callable[[Tensor], None]) -> None:
+        self.given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
+        self.passes = [0, 0]
+        self._model, self._judge, self._hook = model, judge, None
+        self._lean, self._last, self._expected = False, 0, -1
+
+    def open(self) -> None:
+        """See what enters; of a module that is compiled in place nothing is seen."""
+        if self._hook is None and getattr(self._model, "_compiled_call_impl", None) is None:
+            self._hook = self._model.register_forward_pre_hook(Hook(self._entered), with_kwargs=True)
+
+    def shut(self) -> None:
+        """See it no more."""
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+
+    def keep(self, step: int, pace: Pace) -> None:
+        """After a step: open or shut, as its time asks."""
+        if step == LEAN_FROM:
+            self._lean = pace.of_a_step(step) < LEAN
+        if self._lean:
+            (self.open if step == self._expected else self.shut)()
+
+    def forget(self) -> bool:
+        """A step is over; gives whether there were passes that belong to no judgement."""
+        self.given = None
+        seen = bool(self.passes[0] or self.passes[1])
+        if seen:
+            self.passes = [0, 0]
+        return seen
+
+    def judged(self, step: int) -> None:
+        """A judgement came; the next is expected after as many steps."""
+        self.passes = [0, 0]
+        self._last, self._expected = step, 2 * step - self._last
+
+    def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if torch.compiler.is_compiling():  # the pass is traced, and its numbers are not there
+            return
+        if torch.is_grad_enabled():
+            self.given = args, kwargs
+            return
+        self.passes[0 if module.training else 1] += 1
+        if args and isinstance(args[0], Tensor):
+            self._judge(args[0])
