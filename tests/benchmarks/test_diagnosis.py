@@ -93,11 +93,11 @@ def test_warnings_and_critical_findings_count_and_infos_do_not(monkeypatch: pyte
     said = [
         Finding("dead-units", "warning", "some", step=40),
         Finding("dead-units", "critical", "more", step=20),
-        Finding("plateau", "info", "flat", step=3),
+        Finding("slow-start", "info", "flat", step=3),
     ]
     verdict = one(monkeypatch, "dead-units", said)
     assert verdict.kinds == ("dead-units", "dead-units") and verdict.step == 20 and verdict.seed == 4
-    assert one(monkeypatch, "plateau", said[2:]).kinds == ()
+    assert one(monkeypatch, "slow-start", said[2:]).kinds == ()
 
 
 def test_advice_counts_at_any_severity_where_it_was_planted_and_nowhere_else(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,7 +78,8 @@ FAULTS: dict[str, tuple[str, Program]] = {
     "updates in evaluation": ("wrong-mode", changed(training_in_eval=(290, 300))),
     "judged in training": ("wrong-mode", changed(judged_in_train=(5, 5))),
     "alike units": ("symmetric-units", changed(symmetric=("0", "2"))),
-    "no function": ("missing-activation", changed(bends=0)),
+    "no function": ("missing-activation", changed(bends=0, chains=(2, 2))),
+    "no function in part": ("missing-activation", changed(chains=(2, 3))),
     "rows twice": ("duplicate-rows", changed(doubled=0.6)),
     "rows judged by": ("train-test-leak", changed(leaked=(0.2, 60))),
     "another scale": ("data-drift", changed(apart=5.0)),
@@ -116,6 +117,8 @@ def test_of_a_healthy_program_nothing_is_said() -> None:
         changed(accumulating=(1, 6)),
         changed(idle_biases=("0",)),
         changed(bends=0, weighted=1),  # a linear model is meant to be one
+        changed(bends=0, weighted=3),  # something that is not seen lies between its layers
+        changed(chains=(1, 4)),  # two layers as one, of many
         changed(loss=LossReading(), targets=None),
     ],
 )

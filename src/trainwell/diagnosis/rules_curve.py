@@ -124,7 +124,7 @@ def _too_simple(case: Case, high: float) -> Finding | None:
     """A network that can't bend, or passes all through one unit, and a loss that stayed high."""
     program = case.program
     assert program is not None
-    linear = program.bends == 0 and (program.weighted or 0) > 1
+    linear = program.bends == 0 and (program.weighted or 0) > 1 and program.chains[1] > 0
     narrow = program.narrowest
     if high < HIGH or not (linear or narrow == 1):
         return None

@@ -146,7 +146,7 @@ def missing_activation(case: Case) -> Finding | None:
     if program is None or program.bends is None or not program.weighted:
         return None
     straight, pairs = program.chains
-    linear = program.bends == 0 and program.weighted > 1
+    linear = program.bends == 0 and program.weighted > 1 and pairs > 0  # without pairs something unseen lies between
     if not (linear or (straight > 0 and (straight == pairs or (straight > 1 and 2 * straight >= pairs)))):
         return None
     what = f"{program.weighted} layers" if linear else f"{straight + 1} of {program.weighted} layers"

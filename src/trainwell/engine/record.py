@@ -1,7 +1,7 @@
 """What was measured during a training, as numpy arrays: tidy rows of (step, member, layer, signal, value). No torch."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,6 +38,10 @@ class Record:
         """Note one value a member."""
         for member, value in zip(members, values, strict=True):
             self._rows[signal, layer, int(member)].append((int(step), float(value)))
+
+    def add_run(self, steps: Iterable[int], signal: str, member: int, values: Iterable[float]) -> None:
+        """Note many values of one signal of the whole network, in the order of their steps."""
+        self._rows[signal, "", member].extend(zip(steps, values, strict=True))
 
     def series(self, signal: str, *, member: int, layer: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of one signal of one member, in the order of measuring; empty when never measured."""

@@ -21,6 +21,7 @@ class Door:
 
     Attributes:
         given: what went in at the last training pass, until its update is over.
+        lean: whether steps are so short.
         passes: without gradients since the last step: in training mode, in evaluation mode.
     """
 
@@ -28,7 +29,7 @@ class Door:
         self.given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.passes = [0, 0]
         self._model, self._judge, self._hook = model, judge, None
-        self._lean, self._last, self._expected = False, 0, -1
+        self.lean, self._last, self._expected = False, 0, -1
 
     def open(self) -> None:
         """See what enters; of a module that is compiled in place nothing is seen."""
@@ -41,11 +42,15 @@ class Door:
             self._hook.remove()
             self._hook = None
 
+    def watched(self, step: int) -> bool:
+        """Whether there is anything to do after this step."""
+        return self._hook is not None or step in (LEAN_FROM, self._expected)
+
     def keep(self, step: int, pace: Pace) -> None:
         """After a step: open or shut, as its time asks."""
         if step == LEAN_FROM:
-            self._lean = pace.of_a_step(step) < LEAN
-        if self._lean:
+            self.lean = pace.of_a_step < LEAN
+        if self.lean:
             (self.open if step == self._expected else self.shut)()
 
     def forget(self) -> bool:

@@ -33,9 +33,14 @@ class Losses:
         self._block: list[float] = []
         self._sum, self._count = 0.0, 0
 
-    def add(self, loss: Tensor | float) -> None:
-        """Note the loss of the next step."""
-        self._waiting.append(loss.detach() if isinstance(loss, Tensor) else loss)
+    def add(self, loss: Tensor | float) -> float:
+        """Note the loss of the next step; gives its value, 0 where it is on another device, which nobody waits for."""
+        if isinstance(loss, Tensor) and not (loss.is_cpu and loss.numel() == 1):
+            self._waiting.append(loss.detach())
+            return 0.0
+        value = float(loss.item() if isinstance(loss, Tensor) else loss)
+        self._waiting.append(value)
+        return value
 
     @property
     def full(self) -> bool:
@@ -45,12 +50,18 @@ class Losses:
     def flush(self) -> None:
         """Take in what waits."""
         waiting, self._waiting = self._waiting, []
-        tensors = [v if v.dim() == 0 else v.mean() for v in waiting if isinstance(v, Tensor)]
-        if any(t.dtype != tensors[0].dtype or t.device != tensors[0].device for t in tensors):
-            tensors = [t.double().to(tensors[0].device) for t in tensors]
-        moved = iter(torch.stack(tensors).tolist() if tensors else [])
-        for value in waiting:
-            self._take(next(moved) if isinstance(value, Tensor) else float(value))
+        if not waiting:
+            return
+        means = [v.mean().double() for v in waiting if isinstance(v, Tensor)]
+        moved = iter(torch.stack(means).tolist() if means else [])
+        values: list[float] = [next(moved) if isinstance(v, Tensor) else v for v in waiting]
+        self._sum, self._count = self._sum + sum(values), self._count + len(values)
+        if self._step + len(values) <= WHOLE:
+            self._record.add_run(range(self._step + 1, self._step + len(values) + 1), "loss", 0, values)
+            self._step += len(values)
+        else:
+            for value in values:
+                self._take(value)
 
     def end(self) -> None:
         """Take in what waits, and note the block of losses that is not full."""
@@ -60,7 +71,7 @@ class Losses:
             self._block = []
 
     def _take(self, value: float) -> None:
-        self._step, self._sum, self._count = self._step + 1, self._sum + value, self._count + 1
+        self._step += 1
         self._block.append(value)
         if self._step <= WHOLE or len(self._block) >= self._step // 1000:
             self._record.add(self._step, "", "loss", MEMBER, [sum(self._block) / len(self._block)])
@@ -133,25 +144,38 @@ class Pace:
 
     def __init__(self, every: int | str) -> None:
         self.next, self.looks = (NEVER if every == 0 else 1), 0
-        self._every, self._spent, self._began = every, 0.0, time.perf_counter()
+        self._every, self._spent, self._each = every, 0.0, float("inf")
+        self._first: tuple[int, float, float] | None = None  # step, time and time spent after the first look
 
     def spend(self, since: float) -> None:
         """Count the time of a look that began then."""
         self._spent += time.perf_counter() - since
 
-    def of_a_step(self, steps: int) -> float:
-        """Seconds a step so far, looks left out."""
-        return max(0.0, time.perf_counter() - self._began - self._spent) / max(1, steps)
+    @property
+    def of_a_step(self) -> float:
+        """Seconds between the first look's step and the last one's, a step; looks left out, the first one too."""
+        return self._each
 
     def plan(self, now: int) -> None:
         """After a look in step `now`."""
         self.looks += 1
         if isinstance(self._every, int):
+            self._pace(now)
             self.next = now + self._every
             return
-        power, pace = 1 << now.bit_length(), max(time.perf_counter() - self._began, 1e-9) / now
+        power, pace = 1 << now.bit_length(), self._pace(now)
         wait = self._spent * (1 + 1 / self.looks) / (SHARE * pace) - now  # until the share has paid for one more
-        self.next = max(now + 1, min(power, now + int(max(1.0, wait, 0.02 * now))))
+        self.next = max(now + 1, min(power, now + int(max(1.0, min(wait, float(NEVER)), 0.02 * now))))
+
+    def _pace(self, now: int) -> float:
+        """Seconds a step, without looks; the first look is the start, since what comes before it is not training."""
+        clock = time.perf_counter()
+        if self._first is None:
+            self._first = now, clock, self._spent
+        step, began, spent = self._first
+        if now > step:
+            self._each = max(1e-9, (clock - began) - (self._spent - spent)) / (now - step)
+        return min(self._each, 1.0) if now > step else 1e-9
 
     def postpone(self, now: int) -> None:
         """A look failed."""

@@ -27,15 +27,17 @@ from trainwell.vitals.origin import Origin, locate, not_finite, of_backward
 from trainwell.vitals.program import (
     MODAL,
     Program,
-    alike,
-    gates_of,
     idle_biases,
     narrowest,
     settings_of,
     straight_pairs,
     stuck_parameters,
+    symmetric_layers,
 )
 from trainwell.vitals.targets import targets_of
+
+OFTEN = 64
+"""Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
 
 
 @dataclass
@@ -89,9 +91,10 @@ class Observer:
         self._weights: Weights | None = None
         self._accumulation: Accumulation | None = None
         self._door = Door(model, lambda x: self.guarded(lambda: self._batches.rows.judge(x)))
-        self._kept: dict[str, Tensor] | None = None  # weights before an update that a NaN goes into
+        self._kept: dict[str, Tensor] | None = None  # weights of before a NaN
+        self._found = False  # whether there was one
         self._updated, self._updates = False, 0
-        self._modes, self._judged = [0, 0], [0, 0]  # how many in the wrong mode, of how many
+        self._in_eval, self._judged = 0, [0, 0]  # judgements in training mode, and all
         self._handles: list[Any] = []
         self._followed = True  # whether every optimizer tells of its updates
         self._attach(optimizers)
@@ -160,7 +163,9 @@ class Observer:
     def _before(self) -> None:
         self._updated, self._updates = True, self._updates + 1
         witness = self._witness
-        if self._origin is None and witness is not None and (g := witness.grad) is not None and not g.is_cuda:
+        if self._found or self._door.lean:
+            pass  # once is enough; of short steps the loss tells, after the update
+        elif witness is not None and (g := witness.grad) is not None and not g.is_cuda:
             total = g.sum().item()
             if total - total != 0:  # NaN or infinite
                 self.guarded(self._trace)
@@ -172,15 +177,17 @@ class Observer:
     ) -> None:
         """After an update: note its loss; at some steps, finish the look at the layers and prepare the next."""
         self.steps += 1
-        self._losses.add(loss)
-        self._modes[1] += 1
+        value = self._losses.add(loss)
         if not self._root.training:
-            self._modes[0] += 1
-        if self._door.forget():
-            self._batches.rows.forget()
-        if self._kept is not None:
+            self._in_eval += 1
+        if self._kept is not None and (value - value != 0 or self._found):
             self.guarded(lambda: self._trace_later(inputs))
-        self._door.keep(self.steps, self._pace)
+        elif self._door.lean and self.steps % OFTEN == 0:
+            self.guarded(self._keep_weights)
+        if self._door.watched(self.steps):
+            if self._door.forget():
+                self._batches.rows.forget()
+            self._door.keep(self.steps, self._pace)
         if self._inside is not None and (self._updated or not self._optimizers):
             self.guarded(lambda: self._finish(loss, inputs, targets, outputs))
         if self._losses.full:
@@ -232,7 +239,7 @@ class Observer:
             n for n, p in self._model.named_parameters() if p.requires_grad and p.grad is None
         )
         if not sight.updates:
-            sight.symmetric = self._alike_units()
+            sight.symmetric = symmetric_layers(self._model, self._learning_layers())
         sight.updates += 1
         self._pace.spend(began)
 
@@ -281,30 +288,29 @@ class Observer:
 
         return [layer for layer in self._layers if all(learns(named[key]) for key in layer.weights)]
 
-    def _alike_units(self) -> tuple[str, ...]:
-        """Layers of several units whose weights are all the same, and whose gradients are too."""
-        named, found = dict(self._model.named_parameters(remove_duplicate=False)), []
-        for layer in self._learning_layers():
-            weights = [named[key] for key in layer.weights]
-            gradients = [p.grad for p in weights if p.grad is not None and not p.grad.is_sparse]
-            gates = gates_of(layer.module)
-            if not isinstance(layer.module, nn.Embedding) and all(alike(m, gates) for m in [*weights, *gradients]):
-                found.append(layer.name)
-        return tuple(found)
-
     # --- faults ---
 
     def _trace(self) -> None:
         """Find where a NaN was made, while the weights before the update are still there."""
+        self._found = True
         if self._door.given is None:
             self._origin = of_backward(self._model)
-            self._kept = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+            self._keep_weights()
             return
         self._origin = self._of_pass(*locate(self._root, *self._door.given))
 
+    @torch.no_grad()
+    def _keep_weights(self) -> None:
+        """A copy of the weights as they are, in the place of the one before."""
+        if self._kept is None:
+            self._kept = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+        elif not self._found:
+            own = [p.detach() for p in self._model.parameters()]
+            torch._foreach_copy_(list(self._kept.values()), own)  # pyright: ignore[reportPrivateImportUsage]
+
     def _trace_later(self, inputs: object) -> None:
         """The same when only the step tells what went in: with the weights that were kept."""
-        kept, self._kept = self._kept, None
+        kept, self._kept, self._found = self._kept, None, True
         if isinstance(inputs, Tensor):
             self._origin = self._of_pass(*locate(self._model, (inputs,), {}, kept)) or self._origin
 
@@ -343,7 +349,7 @@ class Observer:
         rows = batches.rows
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
         unreached = [n for n, times in sight.without_gradient.items() if count >= 3 and times >= count]
-        modal = any(isinstance(module, MODAL) for module in self._model.modules())
+        modal = any(isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0 for m in self._model.modules())
         low, high = [low for low, _ in batches.ranges], [high for _, high in batches.ranges]
         return Program(
             settings=settings,
@@ -358,7 +364,7 @@ class Observer:
             recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
             symmetric=sight.symmetric,
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
-            training_in_eval=(self._modes[0], self._modes[1]),
+            training_in_eval=(self._in_eval, self.steps),
             judged_in_train=(self._judged[0], self._judged[1]),
             modal=modal,
             stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers), idle=idle),

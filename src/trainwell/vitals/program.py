@@ -196,6 +196,18 @@ def straight_pairs(model: nn.Module, chained: Mapping[tuple[str, str], bool]) ->
     return straight, len(chained)
 
 
+def symmetric_layers(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
+    """Layers of several units whose weights are all the same, and whose gradients are too."""
+    named, found = dict(model.named_parameters(remove_duplicate=False)), []
+    for layer in layers:
+        weights = [named[key] for key in layer.weights]
+        gradients = [p.grad for p in weights if p.grad is not None and not p.grad.is_sparse]
+        gates = gates_of(layer.module)
+        if not isinstance(layer.module, nn.Embedding) and all(alike(m, gates) for m in [*weights, *gradients]):
+            found.append(layer.name)
+    return tuple(found)
+
+
 def gates_of(module: nn.Module) -> int:
     """Blocks of rows that a recurrent layer keeps in one matrix; else 1."""
     kinds = {nn.LSTM: 4, nn.LSTMCell: 4, nn.GRU: 3, nn.GRUCell: 3, nn.MultiheadAttention: 3}
