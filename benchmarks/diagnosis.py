@@ -249,9 +249,9 @@ def without_nan(row: dict[str, Any]) -> dict[str, Any]:
     return {name: None if isinstance(value, float) and isnan(value) else value for name, value in row.items()}
 
 
-def measure(quick: bool, cure: bool) -> tuple[list[dict[str, Any]], list[Bar]]:
+def measure(quick: bool, cure: bool, given: Sequence[int] = SEEDS) -> tuple[list[dict[str, Any]], list[Bar]]:
     """Rows and bars."""
-    every, seeds = (QUICK, SEEDS[:1]) if quick else (1, SEEDS)
+    every, seeds = (QUICK, given[:1]) if quick else (1, given)
     verdicts = all_of(judged, sample(list(programs()), every), seeds)
     rows = [*kind_rows(verdicts), *group_rows(verdicts), healthy_row(verdicts)]
     bars = diagnosis_bars(verdicts)
@@ -266,8 +266,9 @@ def main() -> None:
     """Measure and print."""
     parser = options("Recall, precision and silence of the diagnosis, and what a cure recovers.")
     parser.add_argument("--without-cure", action="store_true", help="leave the cures out, which take longest")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the programs")
     arguments = parser.parse_args()
-    publish(*measure(arguments.quick, not arguments.without_cure), as_json=arguments.json)
+    publish(*measure(arguments.quick, not arguments.without_cure, arguments.seeds), as_json=arguments.json)
 
 
 if __name__ == "__main__":

@@ -302,7 +302,7 @@ def _swings(values: np.ndarray, size: float) -> int:
     """How many times a curve turned after going up or down by more than `size`.
 
     >>> _swings(np.array([0.0, 1.0, 0.0, 1.0, 0.9, 1.1]), 0.5)
-    3
+    2
     """
     turns, rising, extreme = 0, bool(values[-1] > values[0]), values[0]
     for value in values[1:]:
