@@ -207,9 +207,11 @@ def test_the_task_that_the_user_names_is_the_one_that_is_judged() -> None:
 
 def test_the_examples_of_its_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    loop, gate = blocks((ROOT / "docs" / "watch.md").read_text(encoding="utf-8"), "python")
+    loop, gate, cure = blocks((ROOT / "docs" / "watch.md").read_text(encoding="utf-8"), "python")
     names: dict[str, Any] = {}
     exec(compile(loop, "watch.md", "exec"), names)
+    exec(compile(cure, "watch.md", "exec"), names)
+    assert names["cure"].metric.after >= names["cure"].metric.before
     assert names["w"].sound and (tmp_path / "runs" / "watched" / "report.html").exists()
     with pytest.raises(SystemExit) as ended:
         exec(compile(gate, "watch.md", "exec"), names)
@@ -217,7 +219,7 @@ def test_the_examples_of_its_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_the_gate_of_its_page_ends_by_the_gravest_severity() -> None:
-    _, gate = blocks((ROOT / "docs" / "watch.md").read_text(encoding="utf-8"), "python")
+    _, gate, _ = blocks((ROOT / "docs" / "watch.md").read_text(encoding="utf-8"), "python")
     model = nn.Sequential(network(), nn.Softmax(1))
     x, y = data()
     names = {
