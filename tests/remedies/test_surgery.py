@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.remedies.trainings import Listener, Picture, adam, blobs, cross_entropy, curve, dense, sgd, waves
@@ -230,3 +230,23 @@ def test_tasks_are_read_from_targets_and_outputs() -> None:
     for y, outputs, task, classes in cases:
         aim: Aim = aim_of(y, outputs)
         assert (aim.task, aim.classes) == (task, classes)
+
+
+@pytest.mark.parametrize("functional", [False, True])
+def test_a_relu_behind_outputs_that_are_all_positive_is_seen(functional: bool) -> None:
+    class Ended(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.last, self.relu = nn.Linear(3, 1), nn.ReLU()
+            nn.init.constant_(self.last.bias, 50.0)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.last(x).relu() if functional else self.relu(self.last(x))
+
+    module, x = Ended(), torch.randn(16, 3)
+    before = [p.detach().clone() for p in module.parameters()]
+    body = anatomy(module, x)
+    assert body is not None and body.end == "relu" and bool((body.outputs > 0).all())
+    assert all(torch.equal(p, q) for p, q in zip(before, module.parameters(), strict=True))
+    plain = anatomy(nn.Sequential(module.last), x)
+    assert plain is not None and plain.end == "identity"

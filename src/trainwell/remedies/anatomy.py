@@ -1,6 +1,6 @@
 """How a user's module is built, seen by running it on a few rows: its layers in order, what follows the last one."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -42,7 +42,25 @@ class Anatomy:
 
 
 def anatomy(module: nn.Module, x: Tensor) -> Anatomy | None:
-    """Run the module on rows x, without a trace; None if it raises or gives no tensor."""
+    """Run the module on rows x, without a trace; None if it raises or gives no tensor.
+
+    Where no output is negative, a ReLU behind the last layer shows only with that layer's signs turned.
+    """
+    body = _looked_at(module, x)
+    if body is None or body.last is None or body.end != "identity" or bool((body.outputs < 0).any()):
+        return body
+    own = list(module.get_submodule(body.last).parameters())
+    with torch.no_grad():
+        for p in own:
+            p.neg_()
+        turned = _looked_at(module, x)
+        for p in own:
+            p.neg_()
+    return body if turned is None else replace(body, end=turned.end)
+
+
+def _looked_at(module: nn.Module, x: Tensor) -> Anatomy | None:
+    """One pass, read."""
     seen: list[Ran] = []
 
     def note(name: str, layer: nn.Module, given: tuple[Tensor, ...], output: object) -> None:
