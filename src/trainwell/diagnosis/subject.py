@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.base import InputError
+from trainwell.base.randomness import own_randomness
 from trainwell.vitals.foreign import bare
 
 SEED = 20_000
@@ -104,13 +105,11 @@ def _double(value: Any) -> Any:
 @contextmanager
 def undisturbed(seed: int = SEED) -> Iterator[None]:
     """Random streams of its own, always the same; the user's are as before afterwards."""
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
-    with torch.random.fork_rng(devices=devices), torch.enable_grad():
-        torch.manual_seed(seed)
+    with own_randomness(seed), torch.enable_grad():
         yield
 
 
 def one_line(error: Exception) -> str:
     """What an error says, in one line."""
     text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"{type(error).__name__}: {text}"
+    return f"{type(error).__name__}: {text[:200]}"

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from trainwell.base import InputError, Seeds, stream_seed
 from trainwell.base.layout import Columns, Views
+from trainwell.base.randomness import gpus
 from trainwell.ingredients import input_noise, mixup
 from trainwell.networks.dense import Noise, Tap
 from trainwell.networks.inventory import Inventory
@@ -28,7 +29,7 @@ from trainwell.networks.trial import (
     learn,
     replace_dropouts,
 )
-from trainwell.networks.ways import Now, Pass, by_rules, by_turns, by_vmap, gpus
+from trainwell.networks.ways import Now, Pass, by_rules, by_turns, by_vmap
 
 WAYS = ("batched", "vmap", "loop")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.base import InputError, stream_seed
+from trainwell.base.randomness import gpus
 from trainwell.networks.dense import Noise
 from trainwell.networks.inventory import changing_buffers
 from trainwell.networks.layer_rules import DROPOUTS
-from trainwell.networks.ways import Now, Pass, Silencer, gpus
+from trainwell.networks.ways import Now, Pass, Silencer
 
 Inputs = tuple[Tensor, ...]
 TRIED = 6  # samples of the example that are looked at

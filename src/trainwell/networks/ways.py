@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from trainwell.base.randomness import gpus
 from trainwell.ingredients import dropout
 from trainwell.networks.dense import Noise
 from trainwell.networks.layer_rules import Step
@@ -190,11 +191,6 @@ def _random(now: Pass, random: bool) -> Iterator[list[int] | None]:
     whole = (now.noise.uniform("module", 2, 1).double() * 2**24).long().cpu()  # (K or 1, 2, 1), 24 bits each
     with torch.random.fork_rng(devices=gpus()):
         yield [int(high) * 2**24 + int(low) for high, low in whole.flatten(1).tolist()]
-
-
-def gpus() -> list[int]:
-    """The GPUs in use, whose generators are to be put back."""
-    return list(range(torch.cuda.device_count())) if torch.cuda.is_available() and torch.cuda.is_initialized() else []
 
 
 @contextmanager

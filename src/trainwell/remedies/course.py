@@ -14,8 +14,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from trainwell.base.randomness import own_randomness
+from trainwell.diagnosis.subject import one_line
 from trainwell.remedies.rows import Rows
-from trainwell.remedies.training import Scaled, Training, fitting, own_randomness, scaled
+from trainwell.remedies.training import Scaled, Training, fitting, scaled
 from trainwell.vitals.observer import Observer
 
 Metric = Callable[[Tensor, Tensor], float]
@@ -66,7 +68,7 @@ class Course:
             self.module = scaled(training, bare, rows)
             self.optimizer = training.optimizer(self.module)
         except Exception as error:  # noqa: BLE001  whatever the user's code may raise
-            self.module, self.failed = nn.Identity(), first_line(error)
+            self.module, self.failed = nn.Identity(), one_line(error)
         self.weights = sum(p.numel() for p in self.module.parameters())
 
     @property
@@ -108,7 +110,7 @@ class Course:
         )
         size, start = self.training.batch_size, self.done
         try:
-            with own_randomness(self.seed, f"noise {epoch} {first}"):
+            with own_randomness(self.seed, "cure", f"noise {epoch} {first}"):
                 self.module.train()
                 for step in range(first, last):
                     rows = self.rows.at(order[step * size : (step + 1) * size])
@@ -118,7 +120,7 @@ class Course:
                         self.failed = f"the loss is {loss} at update {self.done}"
                         break
         except Exception as error:  # noqa: BLE001  whatever the user's code may raise
-            self.failed = first_line(error)
+            self.failed = one_line(error)
         self.ledger.charge(samples, self.done - start, self.weights, time.monotonic() - began)
 
     def _update(self, rows: Rows) -> float:
@@ -170,16 +172,10 @@ def predicted(module: nn.Module, x: Tensor) -> Tensor:
     mode = module.training
     module.eval()
     try:
-        with torch.no_grad(), own_randomness(0, "judging"):
+        with torch.no_grad(), own_randomness(0, "cure", "judging"):
             return torch.cat([module(fitting(part, module)) for part in x.split(JUDGED_AT_ONCE)]).cpu()
     finally:
         module.train(mode)
-
-
-def first_line(error: Exception) -> str:
-    """A foreign error in one line."""
-    text = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return f"{type(error).__name__}: {text[:200]}"
 
 
 def _device(module: nn.Module) -> torch.device:

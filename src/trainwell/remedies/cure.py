@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from trainwell.base import BudgetError, InputError
+from trainwell.base.randomness import own_randomness
 from trainwell.diagnosis import Finding, Remedy
+from trainwell.diagnosis.subject import one_line
 from trainwell.remedies.aim import Aim
 from trainwell.remedies.arena import Arena
-from trainwell.remedies.course import Course, Ledger, first_line, judged
+from trainwell.remedies.course import Course, Ledger, judged
 from trainwell.remedies.diagnosed import told
 from trainwell.remedies.look import task_of
 from trainwell.remedies.rows import Rows, read_rows
 from trainwell.remedies.settings import Settings, settings_of
-from trainwell.remedies.training import Make, Training, own_randomness
+from trainwell.remedies.training import Make, Training
 from trainwell.remedies.trial import Verdict, tried
 
 
@@ -112,10 +114,10 @@ def _check_model(make_model: Make, make_optimizer: Callable[..., Optimizer]) -> 
     if isinstance(make_model, nn.Module):
         raise InputError("make_model is a module: give a function that builds a fresh one, such as lambda: Net().")
     try:
-        with own_randomness(0, "check"):
+        with own_randomness(0, "cure", "check"):
             first, second = make_model(), make_model()
     except Exception as error:
-        raise InputError(f"make_model fails: {first_line(error)}.") from error
+        raise InputError(f"make_model fails: {one_line(error)}.") from error
     if not isinstance(first, nn.Module):
         raise InputError(f"make_model must give an nn.Module, but gives a {type(first).__name__}.")
     if first is second or {id(p) for p in first.parameters()} & {id(p) for p in second.parameters()}:
@@ -125,7 +127,7 @@ def _check_model(make_model: Make, make_optimizer: Callable[..., Optimizer]) -> 
     try:
         optimizer = make_optimizer(list(first.parameters()))
     except Exception as error:
-        raise InputError(f"make_optimizer fails on the module's parameters: {first_line(error)}.") from error
+        raise InputError(f"make_optimizer fails on the module's parameters: {one_line(error)}.") from error
     if not isinstance(optimizer, Optimizer):
         raise InputError(f"make_optimizer must give a torch optimizer, but gives a {type(optimizer).__name__}.")
 
@@ -134,10 +136,10 @@ def _check_runs(arena: Arena) -> None:
     few = arena.rows.x[:4]
     module = arena.given.module(arena.seed)
     try:
-        with own_randomness(0, "check"):
+        with own_randomness(0, "cure", "check"):
             module.eval()(few.to(next(module.parameters()).device))
     except Exception as error:
-        raise InputError(f"The module fails on rows {tuple(few.shape)} of X: {first_line(error)}.") from error
+        raise InputError(f"The module fails on rows {tuple(few.shape)} of X: {one_line(error)}.") from error
 
 
 def _ledger(given: Training, rows: Rows, budget: float) -> Ledger:

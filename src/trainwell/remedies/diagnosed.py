@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import torch
 
+from trainwell.base.randomness import own_randomness
 from trainwell.diagnosis import SEVERITIES, Finding, Remedy, check, diagnose
 from trainwell.diagnosis.observed import case_of
 from trainwell.remedies.course import Course
 from trainwell.remedies.facts import examined
 from trainwell.remedies.look import Look
-from trainwell.remedies.training import own_randomness
 from trainwell.vitals.observer import Observer
 
 CHECKED = 64  # rows of the batch that is checked
@@ -24,7 +24,7 @@ def checked(look: Look) -> list[Finding]:
     rows = look.rows.at(torch.arange(min(CHECKED, len(look.rows))))
     optimizer = look.training.optimizer(look.module)
     try:
-        with own_randomness(0, "check"):
+        with own_randomness(0, "cure", "check"):
             found = check(look.module, look.training.loss_fn, rows.x, rows.y, optimizer=optimizer)
     except Exception:  # noqa: BLE001  whatever the user's code may raise; the facts stand without it
         found = []

@@ -6,13 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.base.randomness import own_randomness
+from trainwell.diagnosis.subject import one_line
 from trainwell.remedies.aim import Aim, aim_of, threshold_of
 from trainwell.remedies.anatomy import Anatomy, anatomy
-from trainwell.remedies.course import first_line
 from trainwell.remedies.pairing import loss_name
 from trainwell.remedies.rows import Rows
 from trainwell.remedies.surgery_modules import calls
-from trainwell.remedies.training import LOOKED_AT, Training, channels, figures, fitting, own_randomness
+from trainwell.remedies.training import LOOKED_AT, Training, channels, figures, fitting
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +89,11 @@ def _error(training: Training, module: nn.Module, rows: Rows) -> str:
     """What one loss of a full batch and its gradients raise."""
     part = rows.at(torch.arange(min(len(rows), max(2, training.batch_size))))
     try:
-        with own_randomness(0, "look"):
+        with own_randomness(0, "cure", "look"):
             loss = training.loss_fn(module.eval()(fitting(part.x, module)), part.y)
             loss.backward()
     except Exception as error:  # noqa: BLE001  whatever the user's code may raise
-        return first_line(error)
+        return one_line(error)
     finally:
         module.zero_grad()
     return ""

@@ -4,17 +4,14 @@ Contract: a `Training` is frozen; a change gives another one. An edit of the mod
 each time the module is built; a surgeon looks at a module once, run on some rows, and gives the edit, or None.
 """
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainwell.base.streams import stream_seed
+from trainwell.base.randomness import own_randomness
 from trainwell.remedies.aim import Aim, Loss
 from trainwell.remedies.rows import Rows
 
@@ -53,7 +50,7 @@ class Training:
 
     def module(self, seed: int) -> nn.Module:
         """A fresh module under this seed, with all edits."""
-        with own_randomness(seed, "init"):
+        with own_randomness(seed, "cure", "init"):
             module = self.make_model()
             for edit in self.module_edits:
                 module = edit(module)
@@ -73,7 +70,7 @@ class Training:
             edit = surgeon(self.module(0), x)
             if edit is None:
                 return None
-            with own_randomness(0, "trial"), torch.no_grad():
+            with own_randomness(0, "cure", "trial"), torch.no_grad():
                 module = edit(self.module(0)).eval()
                 module(fitting(x[:4], module))
         except Exception:  # noqa: BLE001  whatever a user's module may raise
@@ -147,19 +144,3 @@ def fitting(x: Tensor, module: nn.Module) -> Tensor:
     if own is None:
         return x
     return x.to(own.device, own.dtype) if x.is_floating_point() else x.to(own.device)
-
-
-@contextmanager
-def own_randomness(seed: int, purpose: str) -> Iterator[None]:
-    """Random numbers of torch, numpy and Python from this stream inside; outside all go on as if nothing had been."""
-    value = stream_seed(seed, "cure", purpose)
-    states = random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        torch.manual_seed(value)
-        random.seed(value)
-        np.random.seed(value % 2**32)
-        try:
-            yield
-        finally:
-            random.setstate(states[0])
-            np.random.set_state(states[1])

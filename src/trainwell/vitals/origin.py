@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.overrides import TorchFunctionMode, resolve_name
 
+from trainwell.base.randomness import own_randomness
+
 MASKS = ("masked_fill", "where", "full", "new_full", "full_like", "triu", "tril", "fill_", "zeros", "ones", "empty")
 """Operations that write an infinity on purpose, as a mask of attention is."""
 
@@ -70,10 +72,9 @@ def locate(
     if sick:
         return Origin("weights", sick[0].rpartition(".")[0] or sick[0]), None
     kept = {name: b.detach().clone() for name, b in model.named_buffers()}
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_available() else []
     trace = _Trace(model)
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=devices), trace:
+        with torch.no_grad(), own_randomness(0), trace:
             outputs = functional_call(model, own, args, dict(kwargs))
     finally:
         trace.close()
