@@ -48,6 +48,19 @@ class Recurrent(nn.Module):
         return self.out(self.lstm(x.view(-1, 8, 8))[0][:, -1])
 
 
+class Product(torch.autograd.Function):
+    """z · z as a product, with a way back that forgets the 2."""
+
+    @staticmethod
+    def forward(ctx: Any, z: Tensor) -> Tensor:
+        ctx.save_for_backward(z)
+        return z * z
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:
+        return slopes[0] * ctx.saved_tensors[0]
+
+
 class Square(torch.autograd.Function):
     """z² with a way back that forgets the 2."""
 
@@ -177,11 +190,50 @@ FAULTS: dict[str, tuple[str, Make, Any, Tensor]] = {
 }
 
 
+def test_a_product_of_a_signal_with_itself_is_no_missing_activation() -> None:
+    assert kinds(Between(Product.apply)) == {"gradient-check-failed"}
+    assert kinds(Between(lambda h: h * h)) == set()
+
+
 @pytest.mark.covers("A11", "B3", "B4", "D7", "D9")
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_named(name: str) -> None:
     kind, make, loss_fn, y = FAULTS[name]
     assert kind in kinds(make(), loss_fn, X, y)
+
+
+class Dropping(nn.Module):
+    """A hidden layer, and a function behind it."""
+
+    def __init__(self, behind: Callable[[nn.Module, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.last, self.drop, self.behind = nn.Linear(64, 32), nn.Linear(32, 10), nn.Dropout(0.3), behind
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.behind(self, self.first(x).relu()))
+
+
+def attended(m: nn.Module, h: Tensor) -> Tensor:
+    h = h.view(-1, 4, 8)
+    return F.scaled_dot_product_attention(h, h, h, dropout_p=0.2).flatten(1)
+
+
+MODES: dict[str, tuple[bool, Callable[[nn.Module, Tensor], Tensor]]] = {
+    "a function of dropout that is always on": (True, lambda m, h: F.dropout(h, 0.3)),
+    "a function of dropout that knows the mode": (False, lambda m, h: F.dropout(h, 0.3, m.training)),
+    "one of a rate of 0": (False, lambda m, h: F.dropout(h, 0.0)),
+    "a layer of dropout": (False, lambda m, h: m.get_submodule("drop")(h)),
+    "attention that always drops": (True, attended),
+    "a forward pass that ends the training mode": (True, lambda m, h: m.eval().get_submodule("drop")(h)),
+    "a layer that is put into training mode": (True, lambda m, h: m.get_submodule("drop").train()(h)),
+}
+
+
+@pytest.mark.covers("R2")
+@pytest.mark.parametrize("name", MODES)
+def test_a_mode_that_does_not_do_what_it_should_is_named(name: str) -> None:
+    wrong, behind = MODES[name]
+    assert kinds(Dropping(behind)) == ({"wrong-mode"} if wrong else set())
 
 
 @pytest.mark.covers("D10", "P1")

@@ -45,8 +45,16 @@ def test_rows_learned_by_heart_are_found_by_the_gap_alone() -> None:
     assert FIT(case_of(train=np.linspace(0.6, 0.1, 40), validation=flat)) is None
 
 
-def test_five_evaluations_are_too_few() -> None:
-    assert FIT(case_of(train=DOWN[-5:], validation=VALLEY[-5:])) is None
+def test_of_few_evaluations_two_beyond_the_best_are_asked_for() -> None:
+    assert FIT(case_of(train=[0.6, 0.5, 0.3, 0.1, 0.05], validation=[0.6, 0.5, 0.55, 0.62, 0.8]))
+    assert FIT(case_of(train=[0.6, 0.5, 0.3, 0.1, 0.05], validation=[0.6, 0.5, 0.45, 0.4, 0.8])) is None
+    assert FIT(case_of(train=[0.6, 0.5, 0.1], validation=[0.5, 0.9, 1.5])) is None
+
+
+def test_a_strong_rise_needs_no_training_loss_far_below() -> None:
+    held = [0.25, 0.22, 0.2, 0.2, 0.28, 0.35]
+    assert FIT(case_of(train=[0.7, 0.6, 0.55, 0.5, 0.4, 0.33], validation=held))
+    assert FIT(case_of(train=[0.7, 0.6, 0.5, 0.5, 0.5, 0.5], validation=held)) is None
 
 
 def test_a_first_loss_of_ten_times_chance_is_off() -> None:

@@ -154,6 +154,57 @@ def test_ordinary_curves_are_passed_over(losses: np.ndarray) -> None:
     assert kinds(case_of(HEALTHY, losses)) == []
 
 
+def judged(case: Case, losses: Any, metrics: Any) -> Case:
+    """The case with these judgements, every thirty updates."""
+    for i, (loss, metric) in enumerate(zip(losses, metrics, strict=True), start=1):
+        case.record.add(30 * i, "", "validation_loss", [0], [float(loss)])
+        case.record.add(30 * i, "", "validation_metric", [0], [float(metric)])
+    return case
+
+
+def test_judgements_that_are_all_the_same_show_that_training_changes_nothing() -> None:
+    same = judged(case_of(changed(loss=LossReading(), targets=None)), [1.2394] * 6, [0.38] * 6)
+    assert "not-learning" in kinds(same)
+    moving = judged(case_of(HEALTHY), np.linspace(1.2, 0.4, 6), [0.9] * 6)
+    assert kinds(moving) == []
+
+
+def test_a_loss_that_stays_without_a_gradient_is_on_a_plateau() -> None:
+    noise = 0.2 * np.random.default_rng(0).standard_normal(300)
+    flat = case_of(changed(loss=LossReading(), targets=None), 1.2 + noise)
+    flat = replace(flat, chance_loss=None)
+    assert "plateau" not in kinds(flat)  # its layers have a gradient: it may be a game of two networks
+    for layer in ("0", "2", "4"):
+        flat.record._rows["gradient-norm", layer, 0] = [(step, 1e-9) for step in (1, 2, 4, 8, 64, 256)]
+    assert {"plateau", "vanishing-gradient"} <= set(kinds(flat))
+
+
+def test_noise_of_the_batches_is_not_taken_for_learning() -> None:
+    draw = np.random.default_rng(3)
+    noisy = 1.0986 * (1 + 0.25 * draw.standard_normal(300))  # as of squared errors of 32 rows
+    assert not case_of(HEALTHY, noisy).learned
+    assert case_of(HEALTHY, noisy - 0.13).learned  # a weak signal, over the whole training
+
+
+def test_a_metric_of_other_rows_is_told() -> None:
+    metrics = 0.1 + 0.02 * np.random.default_rng(5).standard_normal(10)
+    case = judged(case_of(HEALTHY), np.linspace(1.2, 0.1, 10), metrics)
+    assert "loss-not-the-metric" in [finding.kind for finding in diagnose(case)]
+    case = judged(case_of(HEALTHY), np.linspace(1.2, 0.1, 10), np.linspace(0.4, 0.8, 10))
+    assert "loss-not-the-metric" not in [finding.kind for finding in diagnose(case)]
+
+
+def test_a_sum_for_a_loss_is_an_information_until_it_does_harm() -> None:
+    summed = changed(loss=replace(CE, terms=32))
+    told = {f.kind: f.severity for f in diagnose(replace(case_of(summed, 32 * FALL), chance_loss=32 * 1.0986))}
+    assert told["loss-sums"] == "info"
+    wild = replace(case_of(summed, np.full(300, 60.0)), chance_loss=32 * 1.0986)
+    for layer in ("0", "2", "4"):
+        wild.record._rows["update-ratio", layer, 0] = [(step, 0.8) for step in (1, 2, 4, 8, 64, 256)]
+    found = [f for f in diagnose(wild) if f.severity != "info"]
+    assert found[0].kind == "loss-sums" and all(f.evidence["caused_by"] == "loss-sums" for f in found[1:])
+
+
 def test_nothing_is_said_of_the_end_before_it_has_come() -> None:
     running = changed(over=False)
     for _, losses in CURVES.values():
@@ -165,6 +216,11 @@ def test_batches_of_one_and_of_all_are_named() -> None:
     noisy = np.random.default_rng(1).exponential(0.7, 300)
     one = changed(settings={**SETTINGS, "training.batch_size": 1})
     assert "batch-too-small" in kinds(case_of(one, noisy))
+    calm = case_of(one, 0.8 + 0.1 * np.random.default_rng(1).standard_normal(300))
+    assert kinds(calm) == []  # small steps average over many samples
+    for layer in ("0", "2", "4"):
+        calm.record._rows["update-ratio", layer, 0] = [(step, 0.03) for step in (1, 2, 4, 8, 64, 256)]
+    assert kinds(calm) == ["batch-too-small"]
     whole = changed(settings={**SETTINGS, "training.batch_size": 1000})
     assert "batch-too-large" in kinds(case_of(whole, np.linspace(1.1, 1.0, 8)))
 

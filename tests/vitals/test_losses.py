@@ -31,6 +31,26 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
         lambda: F.cross_entropy(MANY(X), Y, reduction="sum"),
         LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
     ),
+    "summed by hand": (
+        lambda: F.cross_entropy(MANY(X), Y, reduction="none").sum(),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+    ),
+    "averaged by hand": (
+        lambda: F.cross_entropy(MANY(X), Y, reduction="none").mean(),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+    ),
+    "summed and divided by the batch": (
+        lambda: F.mse_loss(MANY(X), torch.rand(8, 3), reduction="sum") / 8,
+        LossReading("squared", "identity", (8, 3), (8, 3), 0),
+    ),
+    "summed beside a penalty": (
+        lambda: F.cross_entropy(MANY(X), Y, reduction="sum") + 0.1 * MANY.weight.square().sum(),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+    ),
+    "weighted": (
+        lambda: (F.cross_entropy(MANY(X), Y, reduction="none") * torch.rand(8)).mean(),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0),
+    ),
     "softmax twice": (
         lambda: F.cross_entropy(MANY(X).softmax(1), Y),
         LossReading("cross-entropy", "softmax", (8, 3), (8, 3)),

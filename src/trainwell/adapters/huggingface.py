@@ -29,13 +29,12 @@ class WatchCallback(TrainerCallback):
     def on_train_begin(self, args: Any, state: Any, control: Any, **parts: Any) -> None:
         """The observation begins; one process of several writes."""
         settings = self._settings if state.is_world_process_zero else {**self._settings, "out": None}
-        inner = getattr(parts["optimizer"], "optimizer", parts["optimizer"])  # of that of accelerate
-        self.watch, compute_loss = watch(parts["model"], inner, **settings), self._trainer.compute_loss
+        optimizer, compute_loss = parts["optimizer"], self._trainer.compute_loss
+        self.watch = watch(parts["model"], getattr(optimizer, "optimizer", optimizer), **settings)  # not accelerate's
 
         @wraps(compute_loss)
         def listening(model: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-            given = pair(inputs)  # before the labels are taken out
-            result = compute_loss(model, inputs, *args, **kwargs)
+            given, result = pair(inputs), compute_loss(model, inputs, *args, **kwargs)  # which takes the labels out
             if model.training:
                 self._batches.append((result[0] if isinstance(result, tuple) else result, given))
             return result
@@ -46,13 +45,12 @@ class WatchCallback(TrainerCallback):
         """An update was made, of one batch or several."""
         batches, self._batches = self._batches, []
         if batches and self.watch is not None:
-            (x, y), parts = batches[-1][1], self._trainer.model_accepts_loss_kwargs or self._trainer.compute_loss_func
-            self.watch.step(together([loss for loss, _ in batches], shares=bool(parts)), inputs=x, targets=y)
+            (x, y), shares = batches[-1][1], self._trainer.model_accepts_loss_kwargs or self._trainer.compute_loss_func
+            self.watch.step(together([loss for loss, _ in batches], shares=bool(shares)), inputs=x, targets=y)
 
     def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **parts: Any) -> None:
         """The model was judged."""
-        figures = judgement(metrics or {})
-        if figures and self.watch is not None:
+        if (figures := judgement(metrics or {})) and self.watch is not None:
             self.watch.validate(**figures)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **parts: Any) -> None:

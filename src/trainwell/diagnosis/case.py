@@ -23,6 +23,10 @@ LEARNED = 0.05
 """Share of the chance loss that must be gone before a network counts as learning at all (our assumption)."""
 
 
+SURE = 3.0
+"""Standard errors by which a mean loss must lie below chance: the lowest of some twenty means is taken."""
+
+
 @dataclass(frozen=True)
 class Case:
     """One member to judge, during its training or after it.
@@ -107,9 +111,19 @@ class Case:
     def learned(self) -> bool:
         """Whether the training loss ever came clearly below that of chance."""
         _, judged = self.finite("train_loss")
+        if len(judged) and self.program is None:  # of all training rows, in evaluation mode
+            return float(judged.min()) < (1 - LEARNED) * self.scale
         _, seen = self.finite("loss")
-        values = judged if len(judged) else running_mean(seen, max(10, len(seen) // 20))
-        return len(values) > 0 and float(values.min()) < (1 - LEARNED) * self.scale
+        return any(self._fell(seen, max(10, len(seen) // part)) for part in (20, 4, 2))
+
+    def _fell(self, losses: np.ndarray, window: int) -> bool:
+        """Whether a mean of so many losses is below chance, by more than a share of it and than the noise makes."""
+        means = running_mean(losses, window)
+        if not len(means):
+            return False
+        at = int(np.argmin(means))
+        noise = float(losses[at : at + window].std()) / np.sqrt(min(window, len(losses)))
+        return float(means[at]) < self.scale - max(LEARNED * self.scale, SURE * noise)
 
 
 def running_mean(values: np.ndarray, window: int = SMOOTHING) -> np.ndarray:

@@ -9,11 +9,8 @@ from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
 from trainwell.diagnosis.rules_curve import (
     loss_not_the_metric,
-    loss_spike,
     not_learning,
     oscillating_loss,
-    plateau,
-    slow_start,
     underfitting,
 )
 from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
@@ -28,7 +25,7 @@ from trainwell.diagnosis.rules_loop import (
     wrong_mode,
 )
 from trainwell.diagnosis.rules_loss import double_softmax, loss_output_mismatch, target_shape_mismatch
-from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small
+from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small, loss_sums
 from trainwell.diagnosis.rules_seen import (
     class_imbalance,
     constant_input,
@@ -44,6 +41,7 @@ from trainwell.diagnosis.rules_strength import (
     weights_collapse,
     weights_grow,
 )
+from trainwell.diagnosis.rules_stretch import loss_spike, plateau, slow_start
 from trainwell.diagnosis.rules_units import dead_units, saturated_units
 
 Rule = Callable[[Case], Finding | None]
@@ -54,6 +52,7 @@ PROGRAM = (
     "loss-output-mismatch",
     "double-softmax",
     "gradients-accumulate",
+    "loss-sums",
     "parameters-not-updated",
     "symmetric-units",
     "missing-activation",
@@ -88,6 +87,7 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "weights-collapse": ("too-much-regularisation", "learning-rate-too-large"),
     "weights-grow": (*PROGRAM, *THROWN),
     "slow-start": (*PROGRAM, "vanishing-gradient", "saturated-units", "unscaled-inputs"),
+    "plateau": (*PROGRAM, "vanishing-gradient", "saturated-units", "dead-units", "learning-rate-too-small"),
     "loss-spike": THROWN,
 }  # fmt: skip
 """By kind: what may bring it about, if it was there before."""
@@ -159,6 +159,7 @@ RULES: Registry[Rule] = Registry(
         "loss-output-mismatch": loss_output_mismatch,
         "double-softmax": double_softmax,
         "gradients-accumulate": gradients_accumulate,
+        "loss-sums": loss_sums,
         "parameters-not-updated": parameters_not_updated,
         "symmetric-units": symmetric_units,
         "missing-activation": missing_activation,

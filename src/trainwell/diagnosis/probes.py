@@ -6,18 +6,18 @@ foot. It leaves the random streams and the user's module as they were.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
 
 from trainwell.base import Registry
-from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.case import Threshold
 from trainwell.diagnosis.edits import offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
-from trainwell.diagnosis.subject import Subject, undisturbed
-from trainwell.vitals.program import DROPOUTS, Program
+from trainwell.diagnosis.probes_mode import wrong_mode
+from trainwell.diagnosis.subject import Subject, Trial, undisturbed
+from trainwell.vitals.program import DROPOUTS
 from trainwell.vitals.targets import targets_of
 
 DIFFERENT = Threshold(
@@ -45,20 +45,6 @@ TRIED = 20
 """Updates that the user's optimizer makes on the batch."""
 
 LEAP = Threshold(10.0, healthy="0 … 1.5", origin="loss over its start while one batch is trained on (our assumption)")
-
-
-@dataclass(frozen=True)
-class Trial:
-    """What a probe is given: the subject, and what one observed pass has shown."""
-
-    subject: Subject
-    case: Case
-
-    @property
-    def program(self) -> Program:
-        """What is known of the program."""
-        assert self.case.program is not None
-        return self.case.program
 
 
 def gradient_check_failed(trial: Trial) -> Finding | None:
@@ -117,7 +103,9 @@ def batch_leak(trial: Trial) -> Finding | None:
     other = torch.arange(count)
     other[0] = 1 + count // 2
     with undisturbed(), torch.no_grad():
-        z, moved = subject.run(model), subject.only(other).run(model)
+        z = subject.run(model)
+    with undisturbed(), torch.no_grad():  # the same random numbers, if there are any
+        moved = subject.only(other).run(model)
     if not isinstance(z, Tensor) or z.dim() > 2 or not z.dim() or len(z) != count or not z.is_floating_point():
         return None
     change = (z[1:] - moved[1:]).abs().max() / z.abs().max().clamp_min(1e-12)
@@ -306,6 +294,7 @@ Probe = Callable[[Trial], Finding | None]
 PROBES: Registry[Probe] = Registry(
     "probe",
     {
+        "wrong-mode": wrong_mode,
         "batch-leak": batch_leak,
         "gradient-check-failed": gradient_check_failed,
         "learning-rate-too-large": rate_too_large,

@@ -1,9 +1,9 @@
-"""Rules on the shape of the loss curve (row B8): it never falls, falls still, swings, stays, or is held up."""
+"""Rules on the shape of the loss curve (row B8): it never falls, falls still, swings, or is not what is wanted."""
 
 import numpy as np
 
 from trainwell.diagnosis.case import Case, Threshold, median, running_mean
-from trainwell.diagnosis.edits import adam, edit, initialiser, longer, offered, rate
+from trainwell.diagnosis.edits import adam, edit, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
 POINTS, FEWEST = 30, 12
@@ -38,48 +38,42 @@ FAST = 0.1
 SWINGS = 4
 """So many of them in the second half of the training."""
 
-FLAT = Threshold(
-    0.22,
-    healthy="0.03 … 0.17",
-    origin="measured over the healthy programs of testing.programs: share of the training before the loss fell",
-)
-WAITED = 50
-"""Updates without a fall, below which the training is short rather than its start slow (our assumption)."""
-
 TOGETHER = Threshold(
     0.5, healthy="-1 … 0", origin="TheDeepChecker: |correlation| < 0.5; overfitting moves both up for a while"
 )
 JUDGED = 8
 """Judgements from which a correlation tells something."""
 
-SPIKE = Threshold(
-    5.0,
-    healthy="1 … 3",
-    origin="Composer: fast mean ≥ 5 × slow mean; here a loss over the median of those around it",
-)
+APART = -0.3
+"""Rank correlation above which a metric does not follow a loss that halves (TheDeepChecker: |correlation| < 0.5)."""
+
+SAME, ALIKE = 4, 1e-7
+"""So many judgements with losses that differ by no more than this: the weights make no difference (our assumption)."""
 
 
 def not_learning(case: Case) -> Finding | None:
-    """After many updates the loss is still that of the best constant prediction."""
-    if not judgeable(case) or case.chance_loss is None or case.learned or case.updates < FEW:
-        return None
+    """After many updates the loss is still that of the best constant prediction, or judgements are all the same."""
     _, losses = case.finite("loss")
-    if not len(losses):
+    if not judgeable(case) or case.updates < FEW or not len(losses):
         return None
-    best = float(running_mean(losses, max(1, len(losses) // 10)).min())
+    _, held = case.finite("validation_loss")
+    if len(held) >= SAME and np.ptp(held) <= ALIKE * np.abs(held).max():
+        what = f"All {len(held)} judgements gave the same validation loss, {held[0]:.6g}: training changes nothing"
+        figures = ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
+    elif case.chance_loss is not None and not case.learned:
+        best = float(running_mean(losses, max(1, len(losses) // 10)).min())
+        what = f"After {case.updates} updates the loss ({best:.3g}) is still that of the best constant prediction "
+        what += f"({case.chance_loss:.3g})"
+        figures = ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
+    else:
+        return None
     return Finding(
         "not-learning",
         "critical",
-        f"After {case.updates} updates the loss ({best:.3g}) is still that of the best constant prediction "
-        f"({case.chance_loss:.3g}).",
+        f"{what}.",
         member=case.member,
         step=case.updates,
-        evidence={
-            "figure": "best mean loss over that of chance",
-            "measured": best / max(case.chance_loss, 1e-12),
-            "threshold": 0.95,
-            "healthy": "0 … 0.9",
-        },
+        evidence=dict(zip(("figure", "measured", "threshold", "healthy"), figures, strict=True)),
         remedies=offered(
             Remedy("overfit-a-batch", "learn ten rows by heart first: what can't do that has a fault in the program"),
             rate(case, 10, "the weights may hardly move"),
@@ -174,68 +168,8 @@ def oscillating_loss(case: Case) -> Finding | None:
     )
 
 
-def slow_start(case: Case) -> Finding | None:
-    """The loss stayed where it was for a large part of the training, and then fell suddenly."""
-    read = read_curve(case)
-    if read is None:
-        return None
-    first, last = float(read[: max(1, len(read) // 15)].mean()), float(read.min())
-    fall = first - last
-    if fall < 0.3 * case.scale or first > 1.3 * case.scale:
-        return None
-    began = int(np.argmax(read < first - 0.1 * fall))
-    share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))
-    if share <= FLAT.value or share * case.updates < WAITED or quick < 0.2:
-        return None
-    return Finding(
-        "slow-start",
-        "warning",
-        f"For {share:.0%} of the training the loss stayed at {first:.3g}, then it fell to {last:.3g}: "
-        "the first weights were badly chosen, or the rate was too small to leave them.",
-        member=case.member,
-        step=int(share * case.updates),
-        evidence=FLAT.evidence("share of the training before the loss began to fall", share),
-        remedies=offered(
-            initialiser(case),
-            adam(case, "it leaves flat regions sooner"),
-            rate(case, 3, "larger steps leave a flat region sooner"),
-        ),
-    )
-
-
-def plateau(case: Case) -> Finding | None:
-    """After a first fall the loss stayed for long, and then fell once more."""
-    read = read_curve(case)
-    if read is None:
-        return None
-    fall = float(read[0] - read.min())
-    if fall < 0.3 * case.scale:
-        return None
-    steps = -np.diff(read) / max(fall, 1e-12)
-    flat = _longest(np.abs(steps) < 0.005)
-    begin, length = flat
-    after = float(read[min(begin + length, len(read) - 1)] - read[-1]) / max(fall, 1e-12)
-    before = float(read[0] - read[begin]) / max(fall, 1e-12)
-    if length < len(read) // 4 or after < 0.2 or before < 0.1:
-        return None
-    return Finding(
-        "plateau",
-        "info",
-        f"The loss stayed at {read[begin]:.3g} for {length / len(read):.0%} of the training before it fell again.",
-        member=case.member,
-        step=int(begin / len(read) * case.updates),
-        evidence={
-            "figure": "share without a fall",
-            "measured": length / len(read),
-            "threshold": 0.25,
-            "healthy": "0 … 0.2",
-        },
-        remedies=offered(adam(case, "it leaves flat regions sooner"), initialiser(case)),
-    )
-
-
 def loss_not_the_metric(case: Case) -> Finding | None:
-    """Over the judgements the metric falls when the loss falls, by rank: what is minimised is not what is wanted."""
+    """The metric falls when the loss falls, by rank, or does not follow a loss that halves: it tells something else."""
     (_, losses), (_, metrics) = case.finite("validation_loss"), case.finite("validation_metric")
     if case.program is None or len(losses) < JUDGED or len(losses) != len(metrics):
         return None
@@ -243,43 +177,21 @@ def loss_not_the_metric(case: Case) -> Finding | None:
         return None
     ranks = [np.argsort(np.argsort(values)).astype(float) for values in (losses, metrics)]
     together = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
-    if together <= TOGETHER.value:
+    halved = float(losses[-JUDGED // 2 :].mean()) < 0.5 * float(losses[0])
+    deaf = halved and together > APART and not 0.9 < float(metrics[-JUDGED // 2 :].mean()) <= 1.0
+    if together <= TOGETHER.value and not deaf:
         return None
+    what = "does not follow the loss, which halves" if together <= TOGETHER.value else "falls when the loss falls"
     return Finding(
         "loss-not-the-metric",
         "info",
-        f"Over {len(losses)} judgements the metric falls when the loss falls (rank correlation {together:.2f}).",
+        f"Over {len(losses)} judgements the metric {what} (rank correlation {together:.2f}).",
         member=case.member,
         step=case.updates,
         evidence=TOGETHER.evidence("rank correlation of validation loss and metric", together),
-        remedies=(Remedy("choose-by-the-metric", "keep the weights with the best metric, not with the best loss"),),
-    )
-
-
-def loss_spike(case: Case) -> Finding | None:
-    """Single losses many times above those around them, after which the training went on."""
-    steps, losses = case.finite("loss")
-    if len(losses) < 4 * POINTS:
-        return None
-    window = 25
-    middle = np.array([np.median(losses[max(0, i - window) : i + window]) for i in range(len(losses))])
-    ratio = losses / np.maximum(middle, 1e-3 * case.scale)
-    high = (ratio > SPIKE.value) & (losses > 2 * case.scale)
-    if not high[len(losses) // 10 :].any():
-        return None
-    worst = int(np.argmax(np.where(high, ratio, 0.0)))
-    return Finding(
-        "loss-spike",
-        "info",
-        f"At step {steps[worst]} the loss leapt to {ratio[worst]:.3g} times that of the steps around it.",
-        member=case.member,
-        step=int(steps[worst]),
-        evidence=SPIKE.evidence("loss over the median around it", float(ratio[worst]), spikes=float(high.sum())),
-        remedies=offered(
-            edit(
-                case, "clip-gradients", "one odd batch can't throw the weights far", {"regularisation.clip_norm": 1.0}
-            ),
-            rate(case, 1 / 3, "smaller steps do less harm"),
+        remedies=(
+            Remedy("choose-by-the-metric", "keep the weights with the best metric, not with the best loss"),
+            Remedy("same-rows", "compute loss and metric of the same outputs and targets, in the same order"),
         ),
     )
 
@@ -311,13 +223,3 @@ def _swings(values: np.ndarray, size: float) -> int:
         elif abs(value - extreme) > size:
             turns, rising, extreme = turns + 1, not rising, value
     return turns
-
-
-def _longest(flags: np.ndarray) -> tuple[int, int]:
-    """Where the longest run of True begins, and its length."""
-    best, begin = (0, 0), 0
-    for i, flag in enumerate([*flags, False]):
-        if not flag:
-            best = max(best, (begin, i - begin), key=lambda run: run[1])
-            begin = i + 1
-    return best

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, running_mean
+from trainwell.diagnosis.case import SMOOTHING, Case, Threshold, running_mean
 from trainwell.diagnosis.edits import dropout, initialiser, narrower, norm, offered, rate, weight_decay
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -46,8 +46,13 @@ BY_HEART = Threshold(
 SLIGHT_RISE, WIDE = 1.05, 0.5
 """Rows were learned by heart: it shows in a slight rise, or in a gap of half the chance loss without any."""
 
-LASTING = 5
-"""Evaluations since the best one, before which a rise may be chance (our assumption; patience is 10)."""
+LASTING, FEW = 5, 12
+"""Evaluations since the best one, before which a rise may be chance (our assumption; patience is 10). Of so FEW in all
+two suffice, if they are a THIRD of the training and both beyond a slight rise."""
+
+THIRD = 1 / 3
+STRONG, LESS = 1.5, 0.95
+"""A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
 
 def unscaled_inputs(case: Case) -> Finding | None:
@@ -185,15 +190,24 @@ class Gaps:
         best = int(np.argmin(self.held[: place + 1]))
         rise, ratio = self.held[place] / self.held[best], self.held[place] / self.train[place]
         harm = (self.held[place] - self.held[best]) / self.scale
-        risen = rise > RISE.value and harm > HARM and ratio > APART and place - best >= LASTING
+        strong = rise > STRONG and self.train[place] < LESS * self.train[best]
+        risen = rise > RISE.value and harm > HARM and (ratio > APART or strong) and self._lasting(best, place)
         apart = ratio > BY_HEART.value and self.gap[place] > HARM
         return bool(risen or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING))))
+
+    def _lasting(self, best: int, place: int) -> bool:
+        """Whether enough evaluations lie between."""
+        if len(self.held) >= FEW or place - best >= LASTING:
+            return place - best >= LASTING
+        part = (self.steps[place] - self.steps[best]) / max(self.steps[-1], 1)
+        return place - best >= 2 and part >= THIRD and self.held[place - 1] > SLIGHT_RISE * self.held[best]
 
 
 def _gaps(case: Case) -> Gaps | None:
     """None while there are too few evaluations."""
     (steps, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
-    if len(held) < LASTING + 1 or len(train) != len(held):
+    if len(held) < 4 or len(train) != len(held):
         return None
-    smooth, low = running_mean(held).clip(1e-12), running_mean(train).clip(1e-12)
+    window = SMOOTHING if len(held) >= FEW else 1
+    smooth, low = running_mean(held, window).clip(1e-12), running_mean(train, window).clip(1e-12)
     return Gaps(steps[len(held) - len(smooth) :], smooth, low, (smooth - low) / case.scale, case.scale)

@@ -4,7 +4,7 @@ import numpy as np
 
 from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
-from trainwell.diagnosis.finding import Finding
+from trainwell.diagnosis.finding import Finding, Remedy
 
 ENOUGH_UPDATES = 10
 """Fewer do not show how fast a network learns (our assumption)."""
@@ -112,6 +112,32 @@ def learning_rate_too_large(case: Case) -> Finding | None:
             clip(case),
         ),
     )
+
+
+def loss_sums(case: Case) -> Finding | None:
+    """The loss is a sum over the batch; a fault where the steps that follow from it are too large."""
+    terms = 1 if case.program is None else case.program.loss.terms
+    if terms < 2:
+        return None
+    peaks = [float(values.max()) for layer in case.layers("update-ratio") if len(values := _speeds(case, layer))]
+    harm = not case.learned and max(peaks, default=0.0) > THROWN.value
+    return Finding(
+        "loss-sums",
+        "warning" if harm or not np.isfinite(case.curve("loss")[1]).all() else "info",
+        f"The loss is the sum of {terms} terms, not their mean: gradients, and with them the steps, are {terms} times "
+        "as large, and grow with the batch.",
+        member=case.member,
+        step=1,
+        evidence={"figure": "terms that are summed up", "measured": float(terms), "threshold": 1.0, "healthy": "1"},
+        remedies=offered(
+            Remedy("mean-reduction", "with the mean a rate suits every batch size"),
+            rate(case, 1 / terms, "so small a rate does the same for this batch size"),
+        ),
+    )
+
+
+def _speeds(case: Case, layer: str) -> np.ndarray:
+    return case.finite("update-ratio", layer)[1]
 
 
 def leap_of_loss(case: Case) -> tuple[float, int]:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.case import EARLY, Case, Threshold, median
 from trainwell.diagnosis.edits import dropout, edit, offered, rate
 from trainwell.diagnosis.finding import Finding
 from trainwell.diagnosis.rules_curve import POINTS, judgeable, read_curve
@@ -12,6 +12,10 @@ NOISY = Threshold(
     healthy="0 … 0.4",
     origin="deviation of single losses over their mean in the last half (our assumption)",
 )
+DROWNED, FAST = 0.5, 3e-3
+"""Or the loss stays above this share of chance, with first updates ‖Δw‖/‖w‖ above this: too fast for one sample (row
+B7 wants about 1e-3 for a whole batch)."""
+
 STILL = 1.3
 """Growth in the last two fifths of the training: small first weights grow too, and then stay (our assumption)."""
 
@@ -30,7 +34,9 @@ def batch_too_small(case: Case) -> Finding | None:
     late = losses[len(losses) // 2 :]
     noise = float(late.std() / max(late.mean(), 1e-12))
     high = float(late.mean()) / case.scale
-    if noise <= NOISY.value or high < 0.05:
+    speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in case.layers("update-ratio")]
+    drowned = high > DROWNED and max(speeds, default=0.0) > FAST
+    if not drowned and (noise <= NOISY.value or high < 0.05):
         return None
     return Finding(
         "batch-too-small",

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from trainwell.base import InputError
 from trainwell.base.randomness import own_randomness
+from trainwell.diagnosis.case import Case
 from trainwell.vitals.foreign import bare
+from trainwell.vitals.program import Program
 
 SEED = 20_000
 
@@ -80,6 +82,20 @@ class Subject:
     def x(self) -> Tensor | None:
         """The inputs, if they are one tensor."""
         return self.inputs if isinstance(self.inputs, Tensor) else None
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What a probe is given: the subject, and what one observed pass has shown."""
+
+    subject: Subject
+    case: Case
+
+    @property
+    def program(self) -> Program:
+        """What is known of the program."""
+        assert self.case.program is not None
+        return self.case.program
 
 
 def _taken(value: Any, samples: Tensor) -> Any:

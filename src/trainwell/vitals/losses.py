@@ -6,6 +6,7 @@ Only nodes and their shapes are read; they stay after `backward`, which frees wh
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from torch import Tensor
@@ -91,19 +92,41 @@ def read_loss(loss: Tensor) -> LossReading:
         return _by_hand(loss)
     node, kind = found[0]
     below, compared = through(source(node))
+    after = path_to(node, loss.grad_fn)
     if kind != "nll":
-        return LossReading(kind, output_of(below), shape_of(below), compared, _terms(node, size(compared)))
+        return LossReading(kind, output_of(below), shape_of(below), compared, _terms(node, size(compared), after))
     rows = shape_of(below)
-    terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0)
+    terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, after)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
     return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms)
 
 
-def _terms(node: Node, compared: int) -> int:
-    """1 where torch's loss takes the mean, the number of terms where it sums; 0 where something else follows it."""
+def _terms(node: Node, compared: int, after: frozenset[str]) -> int:
+    """1 where the mean is taken, the number of terms where they are summed up; 0 where something else follows."""
     reduction = getattr(node, "_saved_reduction", 1)  # 0: none, 1: mean, 2: sum
-    return compared if reduction == 2 else int(reduction == 1)
+    if reduction == 2:
+        return 0 if after & {"Div", "Mul"} else compared  # as a sum over the batch that is divided by its size
+    if reduction == 0 and after & {"Mean", "Sum"} and not after - ALIASES - {"Mean", "Sum"}:
+        return 1 if "Mean" in after else compared
+    return int(reduction == 1)
+
+
+def path_to(node: Node, root: Node) -> frozenset[str]:
+    """Names of the operations that follow a node, up to the loss."""
+    came: dict[Node, Node | None] = {root: None}
+    waiting = [root]
+    while waiting and node not in came and len(came) < MOST_NODES:
+        last = waiting.pop()
+        for child, _ in last.next_functions:
+            if child is not None and child not in came:
+                came[child] = last
+                waiting.append(child)
+    names, at = set[str](), came.get(node)
+    while at is not None:
+        names.add(name_of(at))
+        at = came[at]
+    return frozenset(names)
 
 
 def _by_hand(loss: Tensor) -> LossReading:
@@ -159,7 +182,12 @@ def source(node: Node) -> Node:
 
 def name_of(node: Node) -> str:
     """The operation of a node: "Addmm" of an AddmmBackward0."""
-    return "" if node is None else re.sub(r"Backward\d*$", "", type(node).__name__)
+    return "" if node is None else _without_backward(type(node).__name__)
+
+
+@cache
+def _without_backward(name: str) -> str:
+    return re.sub(r"Backward\d*$", "", name)
 
 
 def shape_of(node: Node) -> tuple[int, ...]:
