@@ -2,23 +2,26 @@
 
 Time of a whole training with observation ÷ without it: `trainwell.watch` at its default cadence around a loop of one's
 own (from its call to the end of its context; the dense first looks are in it), and the vitals of `trainwell fit` in
-our engine, for four networks. Runs with and without take turns; a ratio is the median over the pairs. Seconds are those
-of the processor on one thread, which other programs on the machine disturb least; ratios of the clock stand beside.
+our engine, for four networks. Both train side by side, a few steps of the one and then of the other, so that other
+programs on the machine disturb both; a ratio is the median over some such runs. Seconds are those of the processor on
+one thread; ratios of the clock stand beside. Peers (the `bench` extra) are rows without a bar, over fewer steps.
 Memory: peaks of processes of their own, one that is watched and one that has only imported trainwell.
 """
 
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from statistics import median, quantiles
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 
 from benchmarks.harness import Bar, at_most, options, publish
-from benchmarks.overhead_programs import JOBS, NEVER, RATE, Job, Spent, in_own_loop, made
+from benchmarks.overhead_peers import PEERS, lacking
+from benchmarks.overhead_programs import A_TURN, JOBS, NEVER, RATE, Job, in_own_loop, made, run
+from benchmarks.overhead_turns import OFF, ON, compared
 from trainwell.adapters import Watch, watch
 from trainwell.base import Seeds
 from trainwell.data.batches import Feed, Samples
@@ -27,16 +30,29 @@ from trainwell.engine.moment import never
 from trainwell.engine.record import Record
 from trainwell.networks import Blueprint, ModuleBlueprint
 from trainwell.plan import Plan
-from trainwell.vitals import observe, sampling
+from trainwell.vitals import observe, sampling, spacing
 
 TIME, TINY, MEMORY = 1.02, 1.05, 1.02  # asked for; TINY: of the tiny network in a loop of one's own
 LOOP, ENGINE = "own loop", "engine"
 MEMBERS = 16  # of a population of dense networks in the engine; of the other networks it trains one
-PAIRS, QUICK_PAIRS, QUICK_PART = 9, 3, 8
+TIMES, QUICK_TIMES, QUICK_PART = 5, 2, 8
+PEER_STEPS, PEER_TIMES = 100, 3  # after some dozens of steps their cost a step stays the same
 
 
-def in_engine(job: Job, observed: bool, steps: int) -> Spent:
+def in_engine(job: Job, observed: bool, steps: int) -> Iterator[None]:
     """A population in training, shown and noted as the recipe does it."""
+    course = course_of(job, steps)
+    record, wants = Record(), sampling(spacing(course.total_steps)) if observed else never
+    yield
+    for moment in train(course, wants_layers=wants):
+        if observed and (moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0):
+            observe(moment, record)
+        if moment.step % A_TURN == 0:
+            yield
+
+
+def course_of(job: Job, steps: int) -> Course:
+    """As `in_own_loop` trains it: the same batches in turn, Adam, no validation."""
     batches = made(job)
     x, y = torch.cat([x for x, _ in batches]), torch.cat([y for _, y in batches])
     values = {
@@ -59,39 +75,21 @@ def in_engine(job: Job, observed: bool, steps: int) -> Spent:
     feed = Feed(samples, rows, rows[:, : job.batch], [seeds[0].order], job.batch)
     course = Course(blueprint, [plan] * members, seeds, feed, [0] * members)
     course.evaluate_every = NEVER
-    record, wants = Record(), sampling(max(1, course.total_steps // 64)) if observed else never
-    began = time.process_time(), time.perf_counter()
-    for moment in train(course, wants_layers=wants):
-        if observed and (moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0):
-            observe(moment, record)
-    return time.process_time() - began[0], time.perf_counter() - began[1]
+    return course
 
 
-def paired(run: Callable[[bool], Spent], pairs: int) -> dict[str, Any]:
-    """Ratios of runs with and without, of which now the one and now the other comes first."""
-    for observed in (True, False):  # what is set up once is not counted
-        run(observed)
-    ratios, clocks, plain = [], [], []
-    for pair in range(pairs):
-        spent = {observed: run(observed) for observed in ((False, True) if pair % 2 else (True, False))}
-        ratios.append(spent[True][0] / spent[False][0])
-        clocks.append(spent[True][1] / spent[False][1])
-        plain.append(spent[False][0])
-    low, _, high = quantiles(ratios, n=4)
-    row = {"ratio": median(ratios), "quarter": low, "three_quarters": high, "of_the_clock": median(clocks)}
-    return {**row, "seconds_without": median(plain), "pairs": pairs}
-
-
-def time_rows(pairs: int, part: int) -> list[dict[str, Any]]:
+def time_rows(times: int, part: int) -> list[dict[str, Any]]:
     """Each network, in a loop of one's own and in the engine."""
     rows = []
     for name, job in JOBS.items():
         steps = job.steps // part
         told = {"network": name, "steps": steps}
-        own = paired(lambda on, job=job, steps=steps: in_own_loop(job, watch if on else None, steps), pairs)
+        own = compared(
+            {ON: partial(in_own_loop, job, watch, steps), OFF: partial(in_own_loop, job, None, steps)}, times
+        )
         rows.append({**told, "where": LOOP, **own, "µs_of_a_step": 1e6 * own["seconds_without"] / steps})
         rows[-1] |= cost_of_verdict(job, steps)
-        engine = paired(lambda on, job=job, steps=steps: in_engine(job, on, steps), pairs)
+        engine = compared({ON: partial(in_engine, job, True, steps), OFF: partial(in_engine, job, False, steps)}, times)
         rows.append({**told, "where": ENGINE, **engine, "µs_of_a_step": 1e6 * engine["seconds_without"] / steps})
     return rows
 
@@ -104,18 +102,37 @@ def cost_of_verdict(job: Job, steps: int) -> dict[str, float]:
         kept.append(watch(model, optimizer))
         return kept[0]
 
-    in_own_loop(job, keeping, min(steps, 200))
+    run(in_own_loop(job, keeping, min(steps, 200)))
     began = time.process_time()
     _ = kept[0].findings
     return {"ms_of_findings": 1e3 * (time.process_time() - began)}
 
 
-def memory_rows(part: int, times: int) -> list[dict[str, Any]]:
+def peer_rows(times: int, part: int) -> list[dict[str, Any]]:
+    """Peers around a loop of one's own; where one can't be asked, the reason."""
+    rows = []
+    for peer, training in PEERS.items():
+        told = {"where": LOOP, "peer": peer}
+        if reason := lacking(peer):
+            rows.append({**told, "reason": reason})
+            continue
+        for name, job in JOBS.items():
+            steps = max(A_TURN, PEER_STEPS // part)
+            sides = {ON: partial(training, job, steps), OFF: partial(in_own_loop, job, None, steps)}
+            try:
+                rows.append({"network": name, "steps": steps, **told, **compared(sides, times)})
+            except Exception as error:  # whatever the peer may raise at a network that it does not know
+                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                rows.append({"network": name, **told, "reason": reason})
+    return rows
+
+
+def memory_rows(part: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """Peaks in MiB: watched, with trainwell imported only, and without it."""
     rows = []
-    for name, job in JOBS.items():
-        steps = min(job.steps, 500) // part
-        peaks = {how: median(_peak(name, how, steps) for _ in range(times)) for how in ("on", "off", "bare")}
+    for name in names:
+        steps = min(JOBS[name].steps, 300) // part
+        peaks = {how: _peak(name, how, steps) for how in ("on", "off", "bare")}
         told = {"network": name, "steps": steps, "where": "memory", "ratio": peaks["on"] / peaks["off"]}
         rows.append({**told, "MiB": peaks["on"], "imported": peaks["off"], "without": peaks["bare"]})
     return rows
@@ -131,6 +148,8 @@ def bars(rows: Sequence[dict[str, Any]]) -> list[Bar]:
     """The figures that were asked for."""
     found = []
     for row in rows:
+        if "peer" in row:
+            continue
         tiny = row["where"] == LOOP and row["network"] == "dense, tiny"
         most = MEMORY if row["where"] == "memory" else TINY if tiny else TIME
         found.append(at_most(f"{row['network']}, {row['where']}: watched ÷ not", row["ratio"], most))
@@ -141,8 +160,9 @@ def main() -> None:
     """Measure and print."""
     quick = (arguments := options("Time and memory with observation over those without.").parse_args()).quick
     torch.set_num_threads(1)
-    pairs, part = (QUICK_PAIRS, QUICK_PART) if quick else (PAIRS, 1)
-    rows = time_rows(pairs, part) + memory_rows(part, 1 if quick else 3)
+    times, part = (QUICK_TIMES, QUICK_PART) if quick else (TIMES, 1)
+    rows = time_rows(times, part) + memory_rows(part, list(JOBS)[:1] if quick else list(JOBS))
+    rows += peer_rows(1 if quick else PEER_TIMES, part)
     publish(rows, bars(rows), as_json=arguments.json)
 
 

@@ -1,12 +1,11 @@
 """Trainings for `benchmarks.overhead`: four networks, in a loop as a person writes it and in trainwell's engine.
 
-Each is run once with observation and once without; it gives the seconds of the processor and of the clock it took.
+A training is an iterator: it yields when all is made, then after every few steps, so that trainings can take turns.
 """
 
 import os
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from torch import Tensor, nn
 RATE = 1e-3
 DIFFERENT = 8  # batches, used in turn
 NEVER = 10**9
-Spent = tuple[float, float]  # seconds of the processor, seconds of the clock
+A_TURN = 5  # steps
 
 
 class Recurrent(nn.Module):
@@ -84,12 +83,12 @@ def made(job: Job) -> list[tuple[Tensor, Tensor]]:
     return list(zip(x.split(job.batch), y.split(job.batch), strict=True))
 
 
-def in_own_loop(job: Job, watching: Callable[[nn.Module, Any], Any] | None, steps: int) -> Spent:
+def in_own_loop(job: Job, watching: Callable[[nn.Module, Any], Any] | None, steps: int) -> Iterator[None]:
     """Forward, backward, Adam; with `watching`, that is entered first, told each step, and left in the end."""
     torch.manual_seed(0)
     model, batches, loss_fn = job.make(), made(job), nn.CrossEntropyLoss()
     optimizer = torch.optim.Adam(model.parameters(), RATE)
-    began = time.process_time(), time.perf_counter()
+    yield
     with nullcontext() if watching is None else watching(model, optimizer) as w:
         for step in range(steps):
             x, y = batches[step % DIFFERENT]
@@ -100,7 +99,14 @@ def in_own_loop(job: Job, watching: Callable[[nn.Module, Any], Any] | None, step
             optimizer.step()
             if w is not None:
                 w.step(loss, inputs=x, targets=y, outputs=out)
-    return time.process_time() - began[0], time.perf_counter() - began[1]
+            if (step + 1) % A_TURN == 0:
+                yield
+
+
+def run(training: Iterator[None]) -> None:
+    """To the end."""
+    for _ in training:
+        pass
 
 
 def peak() -> float:
@@ -118,7 +124,7 @@ def tell_memory(name: str, watched: str, steps: str) -> None:
 
         watching = trainwell.adapters.watch
     before = peak()
-    in_own_loop(JOBS[name], watching if watched == "on" else None, int(steps))
+    run(in_own_loop(JOBS[name], watching if watched == "on" else None, int(steps)))
     print(before, peak())
 
 

@@ -1,6 +1,7 @@
 """`trainwell.check`: faults that one batch shows, and silence where there is none."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -188,6 +189,39 @@ FAULTS: dict[str, tuple[str, Make, Any, Tensor]] = {
     "log of nothing": ("non-finite", lambda: Between(lambda h: torch.log(h.relu() * 0)), F.cross_entropy, Y),
     "ignored inputs": ("cannot-overfit-batch", lambda: Between(lambda h: h.relu() * 0), F.cross_entropy, Y),
 }
+
+
+class Padded(nn.Module):
+    """Embeddings, of which that of the padding gets no gradient."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.out = nn.Embedding(17, 12, padding_idx=0), nn.Linear(12, 10)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.words((x * 16).long()).mean(1).tanh())
+
+
+def test_the_row_of_the_padding_needs_no_gradient() -> None:
+    assert kinds(Padded()) == set()
+
+
+def test_a_loss_that_is_not_in_float64_is_said_not_to_be_checked() -> None:
+    found = trainwell.check(dense(), lambda z, y: F.cross_entropy(z.float(), y), X, Y)
+    assert "gradient-check-failed" in str(found[-1].evidence["not_checked"])
+
+
+def test_one_sample_shows_nothing_of_many() -> None:
+    assert kinds(dense(), x=X[:1], y=Y[:1]) == set()
+
+
+def test_smoothed_labels_leave_a_loss_that_is_no_fault() -> None:
+    assert kinds(dense(), partial(F.cross_entropy, label_smoothing=0.3)) == set()
+
+
+def test_a_batch_of_thousands_is_checked_by_some_of_its_rows() -> None:
+    x, y = X.repeat(100, 1) + 0.1 * torch.randn(3200, 64), Y.repeat(100)
+    assert kinds(dense(), x=x, y=y) == set()
 
 
 def test_a_product_of_a_signal_with_itself_is_no_missing_activation() -> None:

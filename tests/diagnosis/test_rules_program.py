@@ -10,6 +10,7 @@ from trainwell.diagnosis import KINDS, RULES, Case, diagnose
 from trainwell.engine import Record
 from trainwell.vitals.losses import LossReading
 from trainwell.vitals.program import Program, Stuck
+from trainwell.vitals.sureness import Shares
 from trainwell.vitals.targets import Targets
 
 CLASSES = Targets("multiclass", 400, 3, (130, 140, 130), False, True, False, 0, 2, 1, 0.8, 0.66, 0.7)
@@ -37,6 +38,13 @@ def case_of(program: Program, losses: Any = FALL, **more: Any) -> Case:
             for signal, value in {**signals, "signal-std": 1.0}.items():
                 record.add(step, layer, signal, [0], [value])
     return Case(record, 0, program=program, chance_loss=1.0986, **more)
+
+
+def put(case: Case, signal: str, layer: str, rows: Any) -> None:
+    """These steps and values instead of what the record has."""
+    case.record._rows.pop((signal, layer, 0), None)
+    for step, value in rows:
+        case.record.add(step, layer, signal, [0], [float(value)])
 
 
 def kinds(case: Case) -> list[str]:
@@ -120,6 +128,8 @@ def test_of_a_healthy_program_nothing_is_said() -> None:
         changed(bends=0, weighted=3),  # something that is not seen lies between its layers
         changed(chains=(1, 4)),  # two layers as one, of many
         changed(loss=LossReading(), targets=None),
+        changed(loss=replace(CE, weighted=True), targets=replace(CLASSES, counts=(392, 4, 4))),  # rare ones weigh more
+        changed(loss=read("binary-logits", "identity", (32, 2))),  # thresholds of ordered classes, made by the loss
     ],
 )
 def test_what_is_done_on_purpose_is_not_blamed(program: Program) -> None:
@@ -130,8 +140,8 @@ CURVES: dict[str, tuple[str, np.ndarray]] = {
     "flat": ("not-learning", np.full(300, 1.1)),
     "ended early": ("underfitting", 1.1 - 0.4 * np.linspace(0, 1, 60) ** 2),
     "flat, then falls": ("slow-start", np.r_[np.full(120, 1.1), np.linspace(1.1, 0.1, 30), np.full(150, 0.1)]),
-    "swings": ("oscillating-loss", 2.0 + 1.8 * np.sign(np.sin(np.arange(300) / 4))),
 }
+SWINGS = 2.0 + 1.8 * np.sign(np.sin(np.arange(300) / 4))
 
 
 @pytest.mark.covers("B8", "D6", "D12", "H7")
@@ -152,6 +162,122 @@ def test_the_shape_of_a_loss_curve_is_named(name: str) -> None:
 )
 def test_ordinary_curves_are_passed_over(losses: np.ndarray) -> None:
     assert kinds(case_of(HEALTHY, losses)) == []
+
+
+def at_speed(case: Case, speed: float) -> Case:
+    """The same with updates of this size in all layers."""
+    for layer in ("0", "2", "4"):
+        put(case, "update-ratio", layer, [(step, speed) for step in (1, 2, 4, 8, 64, 256)])
+    return case
+
+
+@pytest.mark.covers("B8", "D6")
+def test_a_loss_swings_where_updates_are_large_enough_to_make_it_swing() -> None:
+    assert "oscillating-loss" in kinds(at_speed(case_of(HEALTHY, SWINGS), 0.05))
+    assert "oscillating-loss" not in kinds(at_speed(case_of(HEALTHY, SWINGS), 1e-3))  # rare samples in some batches
+
+
+def test_a_first_update_that_replaces_the_weights_is_too_large_whatever_is_learned() -> None:
+    case = case_of(HEALTHY)
+    for layer in ("0", "2", "4"):
+        put(case, "update-ratio", layer, [(1, 4.0), (2, 0.7), (4, 0.1), (8, 0.02), (64, 0.02)])
+    assert kinds(case) == ["learning-rate-too-large"]
+    put(case, "update-ratio", "4", [(1, 0.01), (2, 0.01), (4, 0.01), (8, 0.01)])
+    put(case, "update-ratio", "2", [(1, 0.01), (2, 0.01), (4, 0.01), (8, 0.01)])
+    assert kinds(case) == []  # one layer that begins at almost nothing
+
+
+def starved(high: float, fell: int) -> Case:
+    """The rate falls to nothing by a step; the loss stays at a share of that of chance."""
+    losses = 1.0986 * (high + (1 - high) * np.exp(-np.arange(300) / 10))
+    case = case_of(HEALTHY, losses)
+    steps = (1, 2, 4, 8, 16, 32, 64, 128, 200, 256, 300)
+    put(case, "learning_rate", "", [(step, 0.1 if step < fell else 1e-6) for step in steps])
+    for layer in ("0", "2", "4"):
+        put(case, "update-ratio", layer, [(step, 1e-2 if step < fell else 1e-7) for step in steps])
+    return case
+
+
+@pytest.mark.covers("D6", "B5")
+def test_a_schedule_that_ends_long_before_the_training_is_named() -> None:
+    assert "learning-rate-too-small" in kinds(starved(0.8, fell=64))
+    assert kinds(starved(0.8, fell=200)) == []  # most of the training had a rate
+    assert kinds(starved(0.1, fell=64)) == []  # it was done by then
+
+
+def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_taste() -> None:
+    two = float("nan")
+    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.25, 0.2), 1.1)))) == ["label-noise"]
+    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.3, 0.28), two)))) == ["label-noise"]
+    for well in (
+        Shares(2000, 0.5, (0.3, 0.25, 0.2), 12.0),  # certain classes are taken for one another
+        Shares(2000, 0.5, (0.3, 0.15, 0.02), 1.1),
+        Shares(2000, 0.5, (0.3, 0.22, 0.16), two),
+        Shares(2000, 0.1, (0.5, 0.5, 0.5), 1.1),
+        Shares(100, 0.5, (0.3, 0.3, 0.3), 1.1),
+        Shares(2000, 0.9, (0.03, 0.03, 0.03), 1.1),
+    ):
+        assert kinds(case_of(changed(sureness=well))) == []
+
+
+def test_batches_of_one_class_each_are_not_shuffled() -> None:
+    assert kinds(case_of(changed(single=(9, 10)))) == ["data-drift"]
+    assert kinds(case_of(changed(single=(1, 10)))) == []
+    two = replace(CLASSES, classes=2, counts=(200, 200))
+    assert kinds(case_of(changed(single=(9, 10), targets=two))) == []  # real and made ones in turn
+
+
+def test_lost_columns_are_named_and_the_corners_of_images_are_not() -> None:
+    scale = {"largest_mean": 0.0, "largest_std": 1.0, "smallest_std": 0.0, "constant": 0.5, "inputs": 10.0}
+    assert kinds(case_of(HEALTHY, input_scale=scale)) == ["constant-input"]
+    assert kinds(case_of(HEALTHY, input_scale=scale | {"inputs": 784.0})) == []
+    assert kinds(case_of(HEALTHY, input_scale=scale | {"constant": 0.1})) == []
+
+
+def test_units_at_the_bounds_of_an_output_are_where_targets_are() -> None:
+    case = case_of(HEALTHY)
+    for layer, share in (("2", 0.0), ("4", 0.9)):
+        put(case, "saturated-fraction", layer, [(step, share) for step in (1, 2, 4, 8, 64)])
+    assert kinds(case) == []
+    put(case, "saturated-fraction", "2", [(step, 0.9) for step in (1, 2, 4, 8, 64)])
+    assert kinds(case) == ["saturated-units"]
+
+
+def test_gradients_of_many_outputs_are_small_each() -> None:
+    images = changed(loss=replace(MSE, shape=(32, 784), compared=(32, 784)), targets=NUMBERS)
+    case = replace(case_of(images, np.full(300, 0.9)), chance_loss=0.9)
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 5e-3) for step in (1, 2, 4, 8, 64, 256)])
+    assert "vanishing-gradient" not in kinds(case)
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 1e-5) for step in (1, 2, 4, 8, 64, 256)])
+    assert "vanishing-gradient" in kinds(case)
+
+
+def test_a_gradient_clipped_to_nothing_is_a_rate_too_small() -> None:
+    case = replace(case_of(HEALTHY, np.linspace(1.0986, 1.09, 300)), chance_loss=1.0986)
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 6e-5) for step in (1, 2, 4, 8, 64, 256)])
+    assert "learning-rate-too-small" in kinds(at_speed(case, 1e-6))
+
+
+def test_a_loss_that_falls_straight_to_the_end_has_ended_too_early_unless_judgements_get_worse() -> None:
+    losses = np.linspace(1.1, 0.5, 120) + 0.02 * np.random.default_rng(0).standard_normal(120)
+    assert kinds(case_of(HEALTHY, losses)) == ["underfitting"]
+    worse = judged(case_of(HEALTHY, losses), np.linspace(0.6, 0.9, 8), np.linspace(0.9, 0.7, 8))
+    assert "underfitting" not in kinds(worse)
+
+
+@pytest.mark.covers("D1", "D2")
+def test_gradients_of_squares_are_held_against_errors_and_not_against_the_loss() -> None:
+    dollars = changed(loss=MSE, targets=replace(NUMBERS, std=1e5))
+    case = replace(case_of(dollars, 1e10 * (1 + 0 * FALL)), chance_loss=1e10)
+    assert case.slope == 1e5
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 2e5) for step in (1, 2, 4, 8, 64, 256)])
+    assert "vanishing-gradient" not in kinds(case)
+    never = replace(case, program=replace(dollars, output_range=(-3.0, 40.0)))
+    assert "initial-loss-off" in kinds(never) and "initial-loss-off" not in kinds(case)
 
 
 def judged(case: Case, losses: Any, metrics: Any) -> Case:
@@ -175,7 +301,7 @@ def test_a_loss_that_stays_without_a_gradient_is_on_a_plateau() -> None:
     flat = replace(flat, chance_loss=None)
     assert "plateau" not in kinds(flat)  # its layers have a gradient: it may be a game of two networks
     for layer in ("0", "2", "4"):
-        flat.record._rows["gradient-norm", layer, 0] = [(step, 1e-9) for step in (1, 2, 4, 8, 64, 256)]
+        put(flat, "gradient-norm", layer, [(step, 1e-9) for step in (1, 2, 4, 8, 64, 256)])
     assert {"plateau", "vanishing-gradient"} <= set(kinds(flat))
 
 
@@ -187,7 +313,7 @@ def test_noise_of_the_batches_is_not_taken_for_learning() -> None:
 
 
 def test_a_metric_of_other_rows_is_told() -> None:
-    metrics = 0.1 + 0.02 * np.random.default_rng(5).standard_normal(10)
+    metrics = 0.1 + 0.02 * np.array([0, 1, -1, 1, 0, -1, 1, -1, 0, -0.5])
     case = judged(case_of(HEALTHY), np.linspace(1.2, 0.1, 10), metrics)
     assert "loss-not-the-metric" in [finding.kind for finding in diagnose(case)]
     case = judged(case_of(HEALTHY), np.linspace(1.2, 0.1, 10), np.linspace(0.4, 0.8, 10))
@@ -200,7 +326,7 @@ def test_a_sum_for_a_loss_is_an_information_until_it_does_harm() -> None:
     assert told["loss-sums"] == "info"
     wild = replace(case_of(summed, np.full(300, 60.0)), chance_loss=32 * 1.0986)
     for layer in ("0", "2", "4"):
-        wild.record._rows["update-ratio", layer, 0] = [(step, 0.8) for step in (1, 2, 4, 8, 64, 256)]
+        put(wild, "update-ratio", layer, [(step, 0.8) for step in (1, 2, 4, 8, 64, 256)])
     found = [f for f in diagnose(wild) if f.severity != "info"]
     assert found[0].kind == "loss-sums" and all(f.evidence["caused_by"] == "loss-sums" for f in found[1:])
 
@@ -219,10 +345,13 @@ def test_batches_of_one_and_of_all_are_named() -> None:
     calm = case_of(one, 0.8 + 0.1 * np.random.default_rng(1).standard_normal(300))
     assert kinds(calm) == []  # small steps average over many samples
     for layer in ("0", "2", "4"):
-        calm.record._rows["update-ratio", layer, 0] = [(step, 0.03) for step in (1, 2, 4, 8, 64, 256)]
+        put(calm, "update-ratio", layer, [(step, 0.03) for step in (1, 2, 4, 8, 64, 256)])
     assert kinds(calm) == ["batch-too-small"]
     whole = changed(settings={**SETTINGS, "training.batch_size": 1000})
     assert "batch-too-large" in kinds(case_of(whole, np.linspace(1.1, 1.0, 8)))
+    huge = changed(settings={**SETTINGS, "training.batch_size": 8000})
+    assert kinds(case_of(huge, 1.1 - 0.05 * np.arange(120) ** 0.5)) == ["batch-too-large"]
+    assert kinds(case_of(huge, 0.6 + 0.5 * np.exp(-np.arange(120) / 10))) == []  # it was done
 
 
 @pytest.mark.covers("D14")
@@ -230,7 +359,7 @@ def test_weights_that_collapse_or_grow_are_named() -> None:
     def with_weights(values: list[float], program: Program = HEALTHY) -> Case:
         case = case_of(program)
         for layer in ("0", "2", "4"):
-            case.record._rows["weight-norm", layer, 0] = list(zip((1, 4, 64, 200, 300), values, strict=True))
+            put(case, "weight-norm", layer, list(zip((1, 4, 64, 200, 300), values, strict=True)))
         return case
 
     assert "weights-collapse" in kinds(with_weights([4.0, 3.0, 1.0, 0.1, 0.01]))
@@ -239,7 +368,7 @@ def test_weights_that_collapse_or_grow_are_named() -> None:
     decayed = changed(settings={**SETTINGS, "optimizer.weight_decay": 10.0})
     sick = with_weights([4.0, 3.0, 1.0, 0.1, 0.01], decayed)
     flat = replace(sick, record=Record.from_frame(sick.record.frame()))
-    flat.record._rows["loss", "", 0] = [(step, 1.09) for step in range(1, 301)]
+    put(flat, "loss", "", [(step, 1.09) for step in range(1, 301)])
     assert "too-much-regularisation" in kinds(flat)
 
 

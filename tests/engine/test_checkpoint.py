@@ -444,3 +444,19 @@ def test_what_belongs_beside_a_checkpoint_is_written_before_it(tmp_path: Path, m
     saver.close()
     assert events == [threading.main_thread().name, "checkpoint", "the file"]  # the threads' names
     assert previous(tmp_path / "final.safetensors").name == "final.previous.safetensors"
+
+
+def test_gradients_that_the_next_step_is_compared_with_are_in_the_checkpoint(tmp_path: Path) -> None:
+    def shown(given: Course) -> list[torch.Tensor]:
+        moments = [moment for moment in train(given, until=5, wants_layers=lambda step: step == 5)]
+        assert moments[-1].gradients is not None
+        return list(moments[-1].gradients)
+
+    part, resumed = course(), course()
+    for moment in train(part, wants_layers=lambda step: step == 5):
+        if moment.step == 4:
+            save_checkpoint(part, tmp_path / "x")
+            break
+    load_checkpoint(resumed, tmp_path / "x")
+    for one, other in zip(shown(course()), shown(resumed), strict=True):
+        assert torch.equal(one, other)

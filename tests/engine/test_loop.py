@@ -380,3 +380,29 @@ def test_with_vitals_recorded_at_every_step_the_weights_are_bit_identical() -> N
         pass
     assert len(record.series("loss", member=4)[0]) == ceil(STEPS)
     assert all(t.equal(calm.tensors()[name]) for name, t in watched.tensors().items())
+
+
+def test_where_layers_are_shown_so_are_gradients_of_the_step_before_and_of_this_one() -> None:
+    always = {m.step: m for m in train(course(k=3), until=6, wants_layers=lambda step: True)}
+    some = {m.step: m for m in train(course(k=3), until=6, wants_layers=lambda step: step in (1, 3, 6))}
+    assert [step for step, moment in some.items() if moment.gradients is not None] == [3, 6]
+    for step in (3, 6):
+        pair = some[step].gradients
+        assert pair is not None
+        before, now = pair
+        shown = always[step - 1].layers, some[step].layers
+        assert shown[0] is not None and shown[1] is not None
+        first = shown[0][0].gradient, shown[1][0].gradient
+        assert first[0] is not None and first[1] is not None
+        assert torch.equal(before[:, 0], first[0][:, 0, 0]) and torch.equal(now[:, 0], first[1][:, 0, 0])
+        assert before.shape == now.shape and before.shape[1] <= 1024
+
+
+def test_no_pair_of_gradients_is_of_other_members() -> None:
+    given = course(k=3)
+    pairs = []
+    for moment in train(given, until=3, wants_layers=lambda step: step == 3):
+        pairs.append(moment.gradients)
+        if moment.step == 2:
+            moment.send(Stop([1]))
+    assert pairs == [None, None, None]

@@ -162,7 +162,9 @@ def test_a_proof_judges_by_rows_that_the_race_did_not_judge_by() -> None:
     training = Training(dense(1, 4), cross_entropy, adam(), 1, 16, aim_of(rows.y, 4))
     arena = Arena(training, rows, None, Ledger(20.0, (100.0, 7.0), 1), seed=3)
     raced = set(arena.parts(3)[1].x[:, 0].tolist())
+    before: set[float] = set()
     for i in range(3):
         trained, judged = (set(part.x[:, 0].tolist()) for part in arena.parts(arena.fresh(i)))
-        assert len(judged) == len(raced) == 30 and not judged & raced
-        assert not trained & judged and len(trained) == 70
+        assert len(raced) == 30 and len(judged) in (23, 24) and not judged & (raced | before)
+        before |= judged
+        assert not trained & judged and len(trained) + len(judged) == 100

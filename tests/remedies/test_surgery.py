@@ -12,6 +12,7 @@ from tests.remedies.trainings import Listener, Picture, adam, blobs, cross_entro
 from trainwell.base import PlanError
 from trainwell.remedies.aim import Aim, aim_of
 from trainwell.remedies.anatomy import anatomy
+from trainwell.remedies.course import Course, Ledger
 from trainwell.remedies.rows import Rows
 from trainwell.remedies.surgery import CHANGES, STEPS, applied
 from trainwell.remedies.surgery_modules import calls
@@ -250,3 +251,94 @@ def test_a_relu_behind_outputs_that_are_all_positive_is_seen(functional: bool) -
     assert all(torch.equal(p, q) for p, q in zip(before, module.parameters(), strict=True))
     plain = anatomy(nn.Sequential(module.last), x)
     assert plain is not None and plain.end == "identity"
+
+
+def test_hidden_layers_are_widened_in_proportion_and_inputs_and_outputs_kept() -> None:
+    rows = rows_of(blobs)
+    module: Any = changed(training(dense(2, 4, 8, 3), rows), rows, {"module.width": 16}).module(0)
+    assert [tuple(layer.weight.shape) for layer in module if isinstance(layer, nn.Linear)] == [
+        (16, 2),
+        (32, 16),
+        (3, 32),
+    ]
+    assert module(rows.x).shape == (len(rows), 3)
+    picture: Any = changed(training(Picture, IMAGES), IMAGES, {"module.width": 8}).module(0)
+    assert picture.first.weight.shape == (8, 1, 3, 3) and picture.second.weight.shape == (16, 8, 3, 3)
+    assert picture.out.weight.shape == (3, 16) and picture(IMAGES.x).shape == (32, 3)
+    heard: Any = changed(training(Listener, rows_of(waves), outputs=2), rows_of(waves), {"module.width": 24}).module(0)
+    assert heard.rnn.hidden_size == 24 and heard.out.in_features == 24
+    assert applied(training(dense(2, 32, 3), rows), {"module.width": 32}, rows) is None
+
+
+def test_a_norm_grows_with_its_layer_and_what_else_has_weights_is_left_alone() -> None:
+    rows = rows_of(blobs)
+    normed = lambda: nn.Sequential(nn.Linear(2, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3))
+    module: Any = changed(training(normed, rows), rows, {"module.width": 12}).module(0)
+    assert module[1].num_features == 12 and module(rows.x).shape == (len(rows), 3)
+
+    class Gated(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.gate = nn.Linear(2, 4), nn.Linear(4, 3), nn.Parameter(torch.ones(4))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.b(torch.relu(self.a(x)) * self.gate)
+
+    assert applied(training(Gated, rows), {"module.width": 12}, rows) is None
+
+
+def test_layers_that_keep_the_shape_are_left_out_or_passed_around() -> None:
+    rows = rows_of(blobs)
+    deep = training(dense(2, 8, 8, 8, 8, 3), rows)
+    module: Any = changed(deep, rows, {"module.depth": 2}).module(0)
+    kept = [layer for layer in module if isinstance(layer, nn.Linear)]
+    assert [layer.in_features for layer in kept] == [2, 8, 8]
+    assert sum(isinstance(layer, nn.ReLU) for layer in module) == 2
+    around: Any = changed(deep, rows, {"module.residual": True}).module(0)
+    plain: Any = deep.module(0)
+    x = rows.x
+    for layer in plain:
+        square = isinstance(layer, nn.Linear) and layer.in_features == layer.out_features
+        x = x + layer(x) if square else layer(x)
+    assert torch.allclose(around(rows.x), x, atol=1e-5)
+    for change in ({"module.depth": 1}, {"module.residual": True}):
+        assert applied(training(dense(2, 8, 3), rows), change, rows) is None
+
+
+def test_dropout_is_put_behind_hidden_linear_layers_where_there_is_none() -> None:
+    rows = rows_of(blobs)
+    module: Any = changed(training(dense(2, 8, 8, 3), rows), rows, {"regularisation.dropout": 0.4}).module(0)
+    assert [m.p for m in module.modules() if isinstance(m, nn.Dropout)] == [0.4, 0.4]
+    assert isinstance(module[-1], nn.Linear)
+
+
+VALUES: dict[str, Any] = {
+    "module.recurrent": "gru", "module.outputs": 4, "module.output": "identity", "module.add_activation": "relu",
+    "module.activation": "gelu", "module.depth": 1, "module.width": 32, "module.residual": True,
+    "module.norm": "layer", "regularisation.dropout": 0.2, "module.initialiser": "auto", "module.trainable": "all",
+    "data.scale_inputs": "standardise", "data.scale_targets": "standardise", "loss.name": "cross_entropy",
+    "optimizer.name": "adamw", "optimizer.learning_rate": 0.01, "optimizer.momentum": 0.5,
+    "optimizer.weight_decay": 0.01, "regularisation.clip_norm": 1.0, "schedule.name": "cosine",
+    "training.batch_size": 8, "training.epochs": 2,
+}  # fmt: skip
+
+
+@pytest.mark.covers("D15")
+@pytest.mark.parametrize("path", list(CHANGES))
+def test_a_change_is_made_or_declined_and_what_it_makes_trains_a_step(path: str) -> None:
+    cases: list[tuple[Any, Rows, int]] = [
+        (dense(2, 8, 8, 8, 8, 3), rows_of(blobs), 3),
+        (dense(2, 8, 3, end=nn.Softmax(1)), rows_of(blobs), 3),
+        (lambda: nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 3)), rows_of(blobs), 3),
+        (Picture, IMAGES, 3),
+        (Listener, rows_of(waves), 2),
+    ]
+    made = 0
+    for make, rows, outputs in cases:
+        after = applied(training(make, rows, outputs=outputs), {path: VALUES[path]}, rows)
+        if after is None:
+            continue
+        made += 1
+        course = Course(after, 0, rows, rows, after.aim.score, Ledger(1e9, (1.0, 1.0), 1))
+        assert not course.advance(1 / after.epochs).failed and course.done > 0
+    assert made > 0 or path == "data.scale_targets"  # these are classes

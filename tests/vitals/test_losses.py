@@ -45,11 +45,27 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "summed beside a penalty": (
         lambda: F.cross_entropy(MANY(X), Y, reduction="sum") + 0.1 * MANY.weight.square().sum(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8, alone=False),
     ),
     "weighted": (
         lambda: (F.cross_entropy(MANY(X), Y, reduction="none") * torch.rand(8)).mean(),
         LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0),
+    ),
+    "of weighted classes": (
+        lambda: F.cross_entropy(MANY(X), Y, weight=torch.tensor([1.0, 2.0, 3.0])),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), weighted=True),
+    ),
+    "of a weighted positive class": (
+        lambda: F.binary_cross_entropy_with_logits(ONE(X), T, pos_weight=torch.tensor([9.0])),
+        LossReading("binary-logits", "identity", (8, 1), (8, 1), weighted=True),
+    ),
+    "smooth": (
+        lambda: F.smooth_l1_loss(ONE(X), T, beta=0.5),
+        LossReading("huber", "identity", (8, 1), (8, 1), delta=0.5),
+    ),
+    "steep": (
+        lambda: F.huber_loss(ONE(X), T, delta=2.0),
+        LossReading("huber", "identity", (8, 1), (8, 1), delta=2.0, slope=2.0),
     ),
     "softmax twice": (
         lambda: F.cross_entropy(MANY(X).softmax(1), Y),
@@ -72,7 +88,7 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     "squares by hand": (lambda: ((ONE(X) - T) ** 2).mean(), LossReading("squared", "identity", (8, 1), (8, 1))),
     "with a penalty": (
         lambda: F.mse_loss(ONE(X), T) + 0.1 * ONE.weight.square().sum(),
-        LossReading("squared", "identity", (8, 1), (8, 1)),
+        LossReading("squared", "identity", (8, 1), (8, 1), alone=False),
     ),
     "squeezed": (lambda: F.mse_loss(ONE(X).squeeze(1), T[:, 0]), LossReading("squared", "identity", (8, 1), (8,))),
     "absolute": (lambda: F.l1_loss(ONE(X), T), LossReading("absolute", "identity", (8, 1), (8, 1))),

@@ -7,7 +7,7 @@ import torch
 
 from trainwell.engine.moment import Evaluation, LayerView, Moment
 from trainwell.engine.record import Record
-from trainwell.vitals import MEASURES, observe, sampling
+from trainwell.vitals import MEASURES, observe, sampling, spacing
 
 
 def moment(step: int = 3, *, members: tuple[int, ...] = (0, 1), **more: object) -> Moment:
@@ -79,3 +79,7 @@ def test_nan_is_recorded_as_it_is() -> None:
 def test_layers_are_looked_at_densely_at_first_and_then_evenly() -> None:
     wants = sampling(100)
     assert [step for step in range(400) if wants(step)] == [1, 2, 4, 8, 16, 32, 64, 100, 128, 200, 256, 300]
+
+
+def test_looks_lie_apart_by_the_length_of_a_training_alone() -> None:
+    assert [spacing(updates) for updates in (10, 768, 2_400, 24_000)] == [32, 32, 100, 1_000]

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
+from trainwell import report
 from trainwell.base import InputError
 from trainwell.base.files import replace_text
 from trainwell.diagnosis import Finding
 from trainwell.engine.record import Record
-from trainwell.report.watched import render
-from trainwell.report.watched_program import Watched
 from trainwell.vitals.program import Program
 
 WELL = "all-is-well"  # the page says it itself, in view of how much was seen
@@ -24,7 +23,7 @@ def write_page(path: Path, record: Record, findings: list[Finding], program: Pro
             f"The report can't be written to '{path}': that is a folder. Name a file in it, as report.html."
         )
     found = tuple(finding for finding in findings if finding.kind != WELL)
-    page = render(Watched(record, found, program))
+    page = report.render(report.Watched(record, found, program))  # imported only now
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         replace_text(path, page)

@@ -64,7 +64,7 @@ class Watch:
         if not self._observer.steps:
             _number("step", "loss", loss)
         self._observer.step(loss, inputs=inputs, targets=targets, outputs=outputs)
-        if self._status.due():
+        if self._status.live and self._status.due():
             self._observer.guarded(lambda: self._status.show(self._observer.steps, loss, self._judged(over=False)))
 
     def validate(self, *, loss: Tensor | float | None = None, **metrics: Tensor | float) -> None:

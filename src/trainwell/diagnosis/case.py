@@ -108,6 +108,27 @@ class Case:
         return max(self.chance_loss if self.chance_loss is not None else first, 1e-12)
 
     @property
+    def slope(self) -> float:
+        """What gradients are held against: the slope of the loss at the error of a constant prediction, to a factor.
+
+        Of squares it grows with the error and not with the loss; of absolute errors it is 1.
+        """
+        loss = None if self.program is None else self.program.loss
+        terms = 1 if loss is None else max(1, loss.terms)
+        one = self.scale / terms
+        kind = "" if loss is None else loss.kind
+        each = {"squared": one**0.5, "absolute": 1.0, "huber": min(loss.slope, one**0.5) if loss else 1.0}
+        return terms * each.get(kind, one)
+
+    @property
+    def spread_slope(self) -> float:
+        """The same for gradients that may be too small: of a mean over D outputs it is √D times smaller."""
+        loss = None if self.program is None else self.program.loss
+        if loss is None or loss.kind not in ("squared", "absolute", "huber", "binary", "binary-logits"):
+            return self.slope
+        return self.slope / max(1.0, float(np.prod(loss.shape[1:]))) ** 0.5
+
+    @property
     def learned(self) -> bool:
         """Whether the training loss ever came clearly below that of chance."""
         _, judged = self.finite("train_loss")
@@ -134,6 +155,15 @@ def running_mean(values: np.ndarray, window: int = SMOOTHING) -> np.ndarray:
     """
     window = min(window, len(values))
     return np.convolve(values, np.ones(window) / window, "valid") if window else values
+
+
+def called(layer: str) -> str:
+    """A layer as a sentence names it: those of a Sequential are mere numbers.
+
+    >>> called("0"), called("encoder.1"), called("1.out")
+    ('layer 0', 'encoder.1', 'layer 1.out')
+    """
+    return f"layer {layer}" if layer[:1].isdigit() else layer
 
 
 def median(curve: Curve, *, until: int | None = None) -> float:

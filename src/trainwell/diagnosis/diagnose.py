@@ -31,6 +31,7 @@ from trainwell.diagnosis.rules_seen import (
     constant_input,
     data_drift,
     duplicate_rows,
+    label_noise,
     train_test_leak,
 )
 from trainwell.diagnosis.rules_strength import (
@@ -84,6 +85,10 @@ CAUSES: dict[str, tuple[str, ...]] = {
         *PROGRAM, "learning-rate-too-small", "too-much-regularisation", "vanishing-gradient", "dead-units",
         "saturated-units", "weights-collapse", "wrong-mode", "batch-too-small", "initial-loss-off", *THROWN,
     ),
+    "cannot-overfit-batch": (
+        *PROGRAM, "initial-loss-off", "shrinking-activations", "vanishing-gradient", "dead-units", "saturated-units",
+        "gradient-check-failed", "batch-leak", *THROWN,
+    ),
     "weights-collapse": ("too-much-regularisation", "learning-rate-too-large"),
     "weights-grow": (*PROGRAM, *THROWN),
     "slow-start": (*PROGRAM, "vanishing-gradient", "saturated-units", "unscaled-inputs"),
@@ -96,7 +101,11 @@ CAUSES: dict[str, tuple[str, ...]] = {
 def diagnose(case: Case) -> list[Finding]:
     """What is wrong with one member: causes first, then what follows from them, then mere information."""
     found = [finding for rule in RULES.values() if (finding := rule(case)) is not None]
-    ordered = sorted(found, key=_place)
+    return explained(sorted(found, key=_place))
+
+
+def explained(ordered: Sequence[Finding]) -> list[Finding]:
+    """Findings in this order, each with the cause that was there before it."""
     return [_explained(finding, ordered[:i]) for i, finding in enumerate(ordered)]
 
 
@@ -118,7 +127,7 @@ def _place(finding: Finding) -> tuple[bool, int, int]:
 def _explained(finding: Finding, earlier: Sequence[Finding]) -> Finding:
     """A symptom names its cause and is not graver than a warning; NaN stays what it is."""
     causes = [f.kind for f in earlier if f.kind in CAUSES.get(finding.kind, ()) and f.severity != "info"]
-    if not causes or finding.severity == "info":
+    if not causes or "caused_by" in finding.evidence or finding.severity == "info":
         return finding
     message = f"{finding.message.removesuffix('.')} (probably because of {causes[0]})."
     severity = "critical" if finding.kind == "non-finite" else "warning"
@@ -155,6 +164,7 @@ RULES: Registry[Rule] = Registry(
         "train-test-leak": train_test_leak,
         "data-drift": data_drift,
         "class-imbalance": class_imbalance,
+        "label-noise": label_noise,
         "target-shape-mismatch": target_shape_mismatch,
         "loss-output-mismatch": loss_output_mismatch,
         "double-softmax": double_softmax,

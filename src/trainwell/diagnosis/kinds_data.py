@@ -40,7 +40,8 @@ DATA_KINDS: dict[str, Kind] = {
     "label-noise": Kind(
         "Some targets are probably wrong.",
         "A forest judged on rows that its trees have not seen. Where classes overlap, errors fade among the rows of "
-        "which it is surest; wrong labels are as frequent there. Of numbers: targets five robust deviations off.",
+        "which it is surest; wrong labels are as frequent there. Of numbers: targets five robust deviations off. In a "
+        "loop: the same of the network's own outputs in the last 64 steps, of classes.",
         ("mistakes in labelling", "rows shifted against targets", "labels from a rule that is often wrong"),
         ("look at these rows", "label smoothing", "a robust loss", "stop early: wrong labels are learned last"),
         ("P4 (N4)", "Northcutt et al. 2021, Confident learning", "TheDeepChecker: random relabelling changes nothing"),

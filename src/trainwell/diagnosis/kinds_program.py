@@ -5,7 +5,8 @@ from trainwell.diagnosis.kind import Kind
 PROGRAM_KINDS: dict[str, Kind] = {
     "initial-loss-off": Kind(
         "The untrained network's loss is far from that of chance.",
-        "The first loss against the entropy of the classes (ln C for C equal ones) or the variance of the target.",
+        "The first loss against the entropy of the classes (ln C for C equal ones) or the variance of the target; the "
+        "size of the targets against that of the outputs.",
         ("first output weights too large", "unscaled inputs", "the wrong loss", "targets not standardised"),
         ("smaller first output weights", "weights drawn for the activation", "output bias set to the base rate"),
         ("B2 (N1)", "Karpathy 2019, A Recipe for Training Neural Networks", "TheDeepChecker: relative error ≥ 1"),
@@ -121,8 +122,13 @@ PROGRAM_KINDS: dict[str, Kind] = {
     ),
     "wrong-mode": Kind(
         "Training in evaluation mode, or judging in training mode.",
-        "The mode of modules at updates and judgements, where dropout or batch norm make a difference.",
-        ("model.train() is missing after an evaluation", "model.eval() is missing before it"),
+        "The mode of modules at updates and judgements, where dropout or batch norm make a difference. Before a "
+        "training: functions that drop units in evaluation mode, and passes that set a mode themselves.",
+        (
+            "model.train() is missing after an evaluation",
+            "model.eval() is missing before it",
+            "F.dropout(x) without training=self.training",
+        ),
         ("set the mode at the head of both loops",),
         ("R2 R3 (N0)", "TrainCheck"),
         """
@@ -158,7 +164,8 @@ PROGRAM_KINDS: dict[str, Kind] = {
     ),
     "loss-sums": Kind(
         "The loss is the sum over the batch, not its mean.",
-        "The loss of the batch twice over that of the batch: 2 for a sum, 1 for a mean.",
+        "The loss of the batch twice over that of the batch: 2 for a sum, 1 for a mean. In a loop: how the loss's "
+        "graph sums up. It is a warning where steps throw the weights about.",
         ("reduction='sum'", "a missing division by the batch size"),
         ("take the mean, so that a learning rate suits every batch size",),
         ("H3 (N0)", "TheDeepChecker: loss of the duplicated batch"),
@@ -182,7 +189,8 @@ PROGRAM_KINDS: dict[str, Kind] = {
     ),
     "loss-not-the-metric": Kind(
         "The loss falls and the metric does not follow: what is minimised is not what is wanted.",
-        "The correlation of loss and metric over the judgements; below 0.5 (in the right direction) they disagree.",
+        "The correlation by rank of loss and metric over the judgements: the metric falls with the loss, or stays "
+        "while the loss halves.",
         (
             "classes so uneven that the loss is won on the frequent ones",
             "a loss for another task",

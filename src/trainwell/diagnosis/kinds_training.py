@@ -68,7 +68,8 @@ TRAINING_KINDS: dict[str, Kind] = {
     ),
     "plateau": Kind(
         "The loss stays for long and then falls, or stays for good: a flat region or saddle.",
-        "The longest stretch without improvement between two falls.",
+        "The longest stretch without improvement between two falls; a loss that stays from the start "
+        "without a gradient.",
         ("unlucky first weights", "saturated units", "rate too small for a flat region"),
         ("other first weights", "momentum or Adam", "a rate that rises again (cyclical)"),
         ("D12 B8 (N0–N4)", "Dauphin et al. 2014"),

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from trainwell.base import InputError
 from trainwell.diagnosis.case import Case
-from trainwell.diagnosis.diagnose import RULES, diagnose
+from trainwell.diagnosis.diagnose import RULES, diagnose, explained
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.observed import case_of
 from trainwell.diagnosis.probes import PROBES, Trial
@@ -28,6 +28,9 @@ BEFORE = frozenset(
     "duplicate-rows".split()
 )
 """Kinds that show before the first update."""
+
+OF_SEVERAL = frozenset({"constant-input", "duplicate-rows", "class-imbalance"})
+"""Of these, kinds that one sample can't show."""
 
 
 def check(
@@ -59,9 +62,10 @@ def check(
     if unfit is not None:
         return [unfit]
     case = _observed(subject)
-    found = [finding for finding in diagnose(case) if finding.kind in BEFORE]
+    before = BEFORE if subject.samples > 1 else BEFORE - OF_SEVERAL
+    found = [finding for finding in diagnose(case) if finding.kind in before]
     skipped: list[str] = []
-    done = sorted({str(kind) for kind in BEFORE} & set(RULES))
+    done = sorted({str(kind) for kind in before} & set(RULES))
     if not any(f.kind in ("non-finite", "target-shape-mismatch") for f in found):
         for name, probe in PROBES.items():
             try:
@@ -71,7 +75,7 @@ def check(
                 continue
             done.append(name)
             found += [] if finding is None else [finding]
-    found.sort(key=lambda finding: finding.severity == "info")
+    found = explained(sorted(found, key=lambda finding: finding.severity == "info"))
     grave = [finding for finding in found if finding.severity != "info"]
     return found if grave else [*found, all_is_well(done, skipped)]
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from trainwell.base import Registry
+from trainwell.base import InputError, Registry
 from trainwell.diagnosis.case import Threshold
 from trainwell.diagnosis.edits import offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
@@ -35,6 +35,8 @@ BY_HEART = Threshold(
     origin="loss of a few rows after training on them alone, over that of chance (TheDeepChecker: 5 % wrong of 16)",
 )
 ROWS, STEPS, RATES, SECONDS = 8, 150, (3e-3, 3e-2, 3e-4), 4.0
+AMONG = 128
+"""Samples of which those rows are chosen: enough to hold several classes."""
 
 SLOW = Threshold(
     1e-5,
@@ -48,19 +50,15 @@ LEAP = Threshold(10.0, healthy="0 … 1.5", origin="loss over its start while on
 
 
 def gradient_check_failed(trial: Trial) -> Finding | None:
-    """Centred differences in float64 against autograd, along a random direction in each parameter (row B4)."""
+    """Centred differences in float64 against autograd, along a random direction in each parameter (row B4).
+
+    Where they differ, they must do so with fresh weights of the usual size too: at weights that are all alike, or so
+    small that a step crosses every kink, right gradients differ as well.
+    """
     subject = trial.subject.only(torch.arange(min(4, max(1, trial.subject.samples)))).double()
     model = trial.subject.copied().double()
-    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad][:TENSORS]
-    with undisturbed():
-        loss = subject.loss(model)
-        slopes = torch.autograd.grad(loss.double().mean(), [p for _, p in named], allow_unused=True)
-    worst, where = 0.0, ""
-    for (name, p), g in zip(named, slopes, strict=True):
-        if g is not None:
-            error = _difference(subject, model, p, g)
-            worst, where = max((worst, where), (error, name))
-    if not worst > DIFFERENT.value:
+    worst, where = _worst(subject, model)
+    if not worst > DIFFERENT.value or _worst(subject, _redrawn(model))[0] <= DIFFERENT.value:
         return None
     return Finding(
         "gradient-check-failed",
@@ -74,10 +72,50 @@ def gradient_check_failed(trial: Trial) -> Finding | None:
     )
 
 
-def _difference(subject: Subject, model: nn.Module, p: Tensor, g: Tensor) -> float:
-    """Relative error along one direction, the smaller of two step sizes: a kink spoils one of them at most."""
+def _worst(subject: Subject, model: nn.Module) -> tuple[float, str]:
+    """The largest relative error over the parameters, and of which; what is NaN tells nothing.
+
+    Raises:
+        InputError: the loss is not computed in float64.
+    """
+    named = [(name, p) for name, p in model.named_parameters() if p.requires_grad][:TENSORS]
+    still = {id(m.weight): m.padding_idx for m in model.modules() if isinstance(m, nn.Embedding)}
+    with undisturbed():
+        loss = subject.loss(model)
+        if loss.dtype != torch.float64:
+            raise InputError(f"the loss is in {str(loss.dtype).removeprefix('torch.')}, whatever its inputs are")
+        slopes = torch.autograd.grad(loss.mean(), [p for _, p in named], allow_unused=True)
+    found = [
+        (_difference(subject, model, p, g, still.get(id(p))), name)
+        for (name, p), g in zip(named, slopes, strict=True)
+        if g is not None
+    ]
+    return max(((error, name) for error, name in found if error == error), default=(0.0, ""))
+
+
+@torch.no_grad()
+def _redrawn(model: nn.Module) -> nn.Module:
+    """The module at a point where nothing is special: matrices of deviation 1/√fan_in, the rest moved a little."""
+    draw = torch.Generator().manual_seed(1)
+    for p in model.parameters():
+        noise = torch.randn(p.shape, generator=draw, dtype=torch.float64).to(p.device)
+        if p.dim() > 1:
+            p.copy_(noise / p[0].numel() ** 0.5)
+        else:
+            p.add_(0.1 * noise)
+    return model
+
+
+def _difference(subject: Subject, model: nn.Module, p: Tensor, g: Tensor, padding: int | None) -> float:
+    """Relative error along one direction, the smaller of two step sizes: a kink spoils one of them at most.
+
+    Args:
+        padding: a row that gets no gradient on purpose.
+    """
     draw = torch.Generator().manual_seed(p.numel())
     direction = torch.randn(p.shape, generator=draw, dtype=torch.float64).to(p.device)
+    if padding is not None:
+        direction[padding] = 0.0
     direction /= direction.norm().clamp_min(1e-30)
     exact, errors = float((g * direction).sum()), []
     for size in (STEP, STEP / 30):
@@ -91,7 +129,7 @@ def _difference(subject: Subject, model: nn.Module, p: Tensor, g: Tensor) -> flo
                 p.add_(direction, alpha=-sign * size)
         numeric = (sides[0] - sides[1]) / (2 * size)
         errors.append(abs(numeric - exact) / max(abs(numeric), abs(exact), 1e-4))
-    return min(errors)
+    return min(errors, key=lambda error: (error != error, error))
 
 
 def batch_leak(trial: Trial) -> Finding | None:
@@ -136,13 +174,17 @@ def cannot_overfit_batch(trial: Trial) -> Finding | None:
     chance = None if targets is None else targets.chance(program.loss)
     if chance is None or not chance > 0.05 * (trial.case.chance_loss or 0.0) or program.bends == 0:
         return None
+    floor = _floor(few)
+    enough = floor + BY_HEART.value * (chance - floor)
+    if not floor < 0.9 * chance:
+        return None  # not even the best outputs are much better
     began, best, first = time.monotonic(), float("inf"), float("nan")
     for size in RATES:
-        losses = _losses(few, size, until=BY_HEART.value / 3 * chance, deadline=began + SECONDS)
+        losses = _losses(few, size, until=floor + BY_HEART.value / 3 * (chance - floor), deadline=began + SECONDS)
         first, best = losses[0], min(best, *losses)
-        if best < BY_HEART.value * chance or time.monotonic() - began > SECONDS:
+        if best < enough or time.monotonic() - began > SECONDS:
             break
-    if best < BY_HEART.value * chance or (time.monotonic() - began > SECONDS and best < first):
+    if best < enough or (time.monotonic() - began > SECONDS and best < first):
         return None
     return Finding(
         "cannot-overfit-batch",
@@ -150,7 +192,9 @@ def cannot_overfit_batch(trial: Trial) -> Finding | None:
         f"Not even {len(few.targets)} rows can be learned by heart: after {STEPS} steps at each of {len(RATES)} rates "
         f"their loss is {best:.3g}, {best / chance:.0%} of that of chance.",
         step=0,
-        evidence=BY_HEART.evidence("loss of a few rows over that of chance", best / chance, first_loss=first),
+        evidence=BY_HEART.evidence(
+            "loss of a few rows over that of chance", best / chance, first_loss=first, floor=floor
+        ),
         remedies=(
             Remedy("look-at-the-batch", "compare a row with its target by eye, and the loss with the output"),
             Remedy("wider", "more units can store more", {"module.width": 2}),
@@ -158,18 +202,33 @@ def cannot_overfit_batch(trial: Trial) -> Finding | None:
     )
 
 
+def _floor(subject: Subject) -> float:
+    """The loss of the best outputs, found by Adam on the outputs themselves: label smoothing leaves some."""
+    with undisturbed():
+        z = subject.run(subject.copied())
+        if not isinstance(z, Tensor) or not z.is_floating_point():
+            return 0.0
+        free = z.detach().clone().requires_grad_()
+        optimizer, least = torch.optim.Adam([free], 0.3), float("inf")
+        for _ in range(STEPS):
+            optimizer.zero_grad()
+            loss = subject.loss_fn(free, subject.targets)
+            least = min(least, float(loss.detach()))
+            loss.backward()
+            optimizer.step()
+    return max(0.0, least) if least == least else 0.0
+
+
 def _distinct(subject: Subject) -> Tensor:
-    """Up to ROWS samples, no two inputs alike, of as many targets as there are."""
+    """Up to ROWS of the first samples, no two inputs alike, of as many targets as there are."""
     x = subject.x
     if x is None or not isinstance(subject.targets, Tensor):
         return torch.arange(min(ROWS, subject.samples))
-    flat = x.reshape(len(x), -1).double()
-    chosen: list[int] = []
-    for i in range(len(x)):
-        if all(bool((flat[i] != flat[j]).any()) for j in chosen):
-            chosen.append(i)
-    y = subject.targets.reshape(len(x), -1)[:, 0].double()
-    order = sorted(chosen, key=lambda i: (sum(bool(y[j] == y[i]) for j in chosen if j < i), i))
+    count = min(AMONG, len(x))
+    _, group = x[:count].reshape(count, -1).double().unique(dim=0, return_inverse=True)
+    chosen = sorted({int(g): i for i, g in reversed(list(enumerate(group)))}.values())  # the first of each group
+    y = subject.targets[:count].reshape(count, -1)[:, 0].tolist()
+    order = sorted(chosen, key=lambda i: (sum(y[j] == y[i] for j in chosen if j < i), i))
     return torch.tensor(order[:ROWS])
 
 

@@ -15,6 +15,12 @@ STEADY = Threshold(
     origin="share of the whole fall of the loss that came between the last two sixths; an exponential approach to some "
     "value gives 0.11 after one of its time constants, and 0.04 after three",
 )
+STRAIGHT = 0.29
+"""Share of the fall that came between the middle third and the last: 0.33 of a straight line; healthy: 0 … 0.26."""
+
+HALF = 0.45
+"""And the loss must be above this share of that of chance (our assumption)."""
+
 HIGH = 0.3
 """Share of the chance loss above which a falling loss is not yet low."""
 
@@ -32,8 +38,9 @@ SWING = Threshold(
     healthy="0 … 0.6",
     origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
 )
-FAST = 0.1
-"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); smaller swings count then."""
+FAST, SLOW = 0.1, 0.02
+"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); smaller swings count then. With less
+than SLOW in all layers it is the batches that swing, as where one in hundred samples is of the rare class."""
 
 SWINGS = 4
 """So many of them in the second half of the training."""
@@ -62,7 +69,8 @@ def not_learning(case: Case) -> Finding | None:
         figures = ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
     elif case.chance_loss is not None and not case.learned:
         best = float(running_mean(losses, max(1, len(losses) // 10)).min())
-        what = f"After {case.updates} updates the loss ({best:.3g}) is still that of the best constant prediction "
+        place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
+        what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
         what += f"({case.chance_loss:.3g})"
         figures = ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
     else:
@@ -96,13 +104,14 @@ def underfitting(case: Case) -> Finding | None:
     fall, noise = float(before.mean() - end.mean()), float(np.diff(read[-2 * part :]).std()) / np.sqrt(part)
     share, high = fall / max(top - float(end.mean()), 1e-12), float(end.mean()) / max(case.chance_loss, 1e-12)
     begun = top - float(end.mean()) > BEGUN * case.chance_loss
-    if not (share > STEADY.value and fall > CLEAR * noise and high > HIGH and begun):
+    steady = (share > STEADY.value and fall > CLEAR * noise) or (high > HALF and _straight(read, top))
+    if not (steady and high > HIGH and begun) or _worsens(case):
         return None
     return Finding(
         "underfitting",
         "warning",
         f"The training ended too early: the loss is {high:.0%} of that of chance, and {share:.0%} of its fall came in "
-        "the last sixth.",
+        "the last sixth: it was still falling.",
         member=case.member,
         step=case.updates,
         evidence=STEADY.evidence("share of the fall of the loss in the last sixth", share, over_chance=high),
@@ -112,6 +121,22 @@ def underfitting(case: Case) -> Finding | None:
             adam(case, "it is often several times as fast as SGD"),
         ),
     )
+
+
+def _straight(read: np.ndarray, top: float) -> bool:
+    """Whether the last third brought about as much as the others."""
+    third = len(read) // 3
+    middle, end = read[-2 * third : -third], read[-third:]
+    fall, noise = float(middle.mean() - end.mean()), float(np.diff(read[-2 * third :]).std()) / third**0.5
+    return fall > STRAIGHT * max(top - float(end.mean()), 1e-12) and fall > 1.5 * CLEAR * noise
+
+
+def _worsens(case: Case) -> bool:
+    """Whether the judgements of the last third are worse than the best: no longer training will help."""
+    (_, held), (_, metrics) = case.finite("validation_loss"), case.finite("validation_metric")
+    if len(held) >= 6 and float(held[-2:].min()) > 1.1 * float(running_mean(held).min()):
+        return True
+    return len(metrics) >= 6 and float(metrics[-2:].max()) < float(running_mean(metrics).max()) - 0.05
 
 
 def _too_simple(case: Case, high: float) -> Finding | None:
@@ -145,6 +170,8 @@ def oscillating_loss(case: Case) -> Finding | None:
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
     speeds = [median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")]
+    if speeds and max(speeds) < SLOW:
+        return None
     thrown = max(speeds, default=0.0) > FAST  # steps that large are no noise of the batches
     half = losses[len(losses) // 2 :] if thrown else running_mean(losses[len(losses) // 2 :])
     turns = _swings(half, SWING.value * case.scale * (0.3 if thrown else 1.0))

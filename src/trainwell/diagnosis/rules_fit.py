@@ -27,6 +27,11 @@ OFF_ALONE = Threshold(
     healthy="0.7 … 2.3",
     origin="measured over the healthy programs of testing.programs, whose first weights are mostly torch's own",
 )
+DISTANT = Threshold(
+    1e3,
+    healthy="0.3 … 100",
+    origin="size of the targets over that of the outputs, and at least over 1 (our assumption)",
+)
 NOTABLE = 3.0
 """Times chance from which a first loss is worth an information."""
 
@@ -45,6 +50,9 @@ BY_HEART = Threshold(
 )
 SLIGHT_RISE, WIDE = 1.05, 0.5
 """Rows were learned by heart: it shows in a slight rise, or in a gap of half the chance loss without any."""
+
+LOST, FALLS = 0.1, 0.9
+"""Or the metric loses this share of its best value, while the training loss falls to this share (our assumptions)."""
 
 LASTING, FEW = 5, 12
 """Evaluations since the best one, before which a rise may be chance (our assumption; patience is 10). Of so FEW in all
@@ -96,6 +104,10 @@ def initial_loss_off(case: Case) -> Finding | None:
     steps, losses = case.curve("loss")
     if case.chance_loss is None or not len(losses) or steps[0] > 1:
         return None
+    if case.program is not None and not case.program.loss.alone:
+        return None  # a penalty or another loss is in it
+    if (small := _far_targets(case)) is not None:
+        return small
     chance = max(case.chance_loss, _uniform(case))
     ratio = float(losses[0]) / max(chance, 1e-12)
     if not ratio > NOTABLE:
@@ -116,6 +128,31 @@ def initial_loss_off(case: Case) -> Finding | None:
         remedies=offered(
             initialiser(case),
             Remedy("small-output", "draw the output layer's first weights small, so that the network starts at chance"),
+        ),
+    )
+
+
+def _far_targets(case: Case) -> Finding | None:
+    """Targets of a regression a thousand times as large as any output, and never reached."""
+    program = case.program
+    targets = None if program is None else program.targets
+    if program is None or targets is None or program.output_range is None or case.learned:
+        return None
+    size = (targets.mean**2 + targets.std**2) ** 0.5
+    ratio = size / max(*map(abs, program.output_range), 1.0)
+    if program.task != "regression" or not ratio > DISTANT.value:
+        return None
+    return Finding(
+        "initial-loss-off",
+        "warning",
+        f"The targets are of the size {size:.3g}, {ratio:.3g} times that of any output: the training goes into the "
+        "outputs' scale.",
+        layer="output",
+        member=case.member,
+        step=1,
+        evidence=DISTANT.evidence("size of the targets over that of the outputs", ratio, targets=size),
+        remedies=(
+            Remedy("scale-targets", "targets of deviation 1 suit usual rates", {"data.scale_targets": "standardise"}),
         ),
     )
 
@@ -184,6 +221,7 @@ class Gaps:
     train: np.ndarray
     gap: np.ndarray
     scale: float
+    metric: np.ndarray | None = None
 
     def overfits(self, place: int) -> bool:
         """Whether the weights of this evaluation overfit."""
@@ -193,7 +231,20 @@ class Gaps:
         strong = rise > STRONG and self.train[place] < LESS * self.train[best]
         risen = rise > RISE.value and harm > HARM and (ratio > APART or strong) and self._lasting(best, place)
         apart = ratio > BY_HEART.value and self.gap[place] > HARM
-        return bool(risen or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING))))
+        return bool(
+            risen
+            or self._metric_fell(place)
+            or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING)))
+        )
+
+    def _metric_fell(self, place: int) -> bool:
+        """Whether the metric got clearly worse while loss of the training rows fell and that of the others rose."""
+        if self.metric is None:
+            return False
+        best = int(np.argmax(self.metric[: place + 1]))
+        lost = float(self.metric[best] - self.metric[place]) > LOST * max(abs(float(self.metric[best])), 1e-12)
+        falls = self.train[place] < FALLS * self.train[best] and self.held[place] > self.held[best]
+        return bool(lost and falls and place - best >= LASTING)
 
     def _lasting(self, best: int, place: int) -> bool:
         """Whether enough evaluations lie between."""
@@ -210,4 +261,6 @@ def _gaps(case: Case) -> Gaps | None:
         return None
     window = SMOOTHING if len(held) >= FEW else 1
     smooth, low = running_mean(held, window).clip(1e-12), running_mean(train, window).clip(1e-12)
-    return Gaps(steps[len(held) - len(smooth) :], smooth, low, (smooth - low) / case.scale, case.scale)
+    (at, metrics), late = case.finite("validation_metric"), steps[len(held) - len(smooth) :]
+    known = running_mean(metrics, window) if np.array_equal(at, steps) else None
+    return Gaps(late, smooth, low, (smooth - low) / case.scale, case.scale, known)

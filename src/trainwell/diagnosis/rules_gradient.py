@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, first, median
+from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, called, first, median
 from trainwell.diagnosis.edits import activation, clip, initialiser, norm, offered, rate, residual, shallower
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -48,7 +48,7 @@ def vanishing_gradient(case: Case) -> Finding | None:
         return None
     ratios = _ratio(case.curve("gradient-norm", layers[0]), case.curve("gradient-norm", layers[-1]))
     ratio, sustained = median(ratios, until=EARLY), median(ratios)
-    largest = max(median(case.curve("gradient-norm", layer), until=EARLY) for layer in layers) / case.scale
+    largest = max(median(case.curve("gradient-norm", layer), until=EARLY) for layer in layers) / case.spread_slope
     faded = ratio < FADED.value and sustained < STILL_FADED
     faint = 0 < largest < FAINT.value and not case.learned  # exactly 0 is no gradient at all: dead units, frozen layers
     if not (faded or faint):
@@ -62,7 +62,7 @@ def vanishing_gradient(case: Case) -> Finding | None:
     return Finding(
         "vanishing-gradient",
         "warning" if case.learned else "critical",
-        f"The gradient vanishes on its way back: {what}, so {layers[0]} hardly learns.",
+        f"The gradient vanishes on its way back: {what}, so {called(layers[0])} hardly learns.",
         layer=layers[0],
         member=case.member,
         step=int(ratios[0][0]),
@@ -82,7 +82,7 @@ def exploding_gradient(case: Case) -> Finding | None:
     layers = case.layers("gradient-norm")
     if not layers:
         return None
-    start = {layer: first(case.curve("gradient-norm", layer)) / case.scale for layer in layers}
+    start = {layer: first(case.curve("gradient-norm", layer)) / case.slope for layer in layers}
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
     if case.program is not None and case.program.recurrent and not np.isfinite(growth):
@@ -91,8 +91,8 @@ def exploding_gradient(case: Case) -> Finding | None:
         return _burst(case, layers)
     figure = "growth of the signal over the hidden layers"
     evidence = GROWTH.evidence(figure, growth, gradient_over_chance_loss=start[worst], per_layer=_listed(case, layers))
-    what = f"signals grow {growth:.3g}-fold through the layers, and {worst} gets a gradient {start[worst]:.3g} times"
-    return _exploding(case, worst, 1, evidence, f"{what} the loss")
+    what = f"signals grow {growth:.3g}-fold through the layers, and {called(worst)} gets a gradient"
+    return _exploding(case, worst, 1, evidence, f"{what} {start[worst]:.3g} times the loss")
 
 
 def _over_time(case: Case, layer: str, gradient: float) -> Finding | None:
@@ -100,7 +100,9 @@ def _over_time(case: Case, layer: str, gradient: float) -> Finding | None:
     if not gradient > UNROLLED.value:
         return None
     evidence = UNROLLED.evidence("largest ‖g‖ of a layer over the chance loss", gradient)
-    return _exploding(case, layer, 1, evidence, f"{layer} gets a gradient {gradient:.3g} times the loss, over time")
+    return _exploding(
+        case, layer, 1, evidence, f"{called(layer)} gets a gradient {gradient:.3g} times the loss, over time"
+    )
 
 
 def _burst(case: Case, layers: list[str]) -> Finding | None:
@@ -111,11 +113,11 @@ def _burst(case: Case, layers: list[str]) -> Finding | None:
     for layer in layers:
         steps, values = case.finite("gradient-norm", layer)
         burst = values / max(first((steps, values)), 1e-12)
-        beyond = (burst > BURST.value) & (values / case.scale > EXPLODED.value)
+        beyond = (burst > BURST.value) & (values / case.slope > EXPLODED.value)
         lasting = beyond.sum() > 1 and (beyond[-1] or not case.learned)
         if lasting or (beyond.any() and not _ends_finite(case)):
             evidence = BURST.evidence("largest ‖g‖ over that of the start", float(burst.max()))
-            what = f"that of {layer} grew to {burst.max():.3g} times its start"
+            what = f"that of {called(layer)} grew to {burst.max():.3g} times its start"
             return _exploding(case, layer, int(steps[beyond][0]), evidence, what)
     return None
 
@@ -148,7 +150,7 @@ def non_finite(case: Case) -> Finding | None:
     steps, losses = case.finite("loss")
     before = losses[steps < step]
     last = float(before[-1]) if len(before) else float("nan")
-    where = f"the {signal} of {layer}" if layer else f"the {signal.replace('_', ' ')}"
+    where = f"the {signal} of {called(layer)}" if layer else f"the {signal.replace('_', ' ')}"
     origin = None if case.program is None else case.program.origin
     source = "" if origin is None else f"; {origin}"
     more = {} if origin is None else {"origin": str(origin), "passed_on": ", ".join(origin.passed_on)}

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, first, median
+from trainwell.diagnosis.case import Case, Threshold, called, first, median
 from trainwell.diagnosis.edits import adam, initialiser, norm, offered, residual
 from trainwell.diagnosis.finding import Finding
 
@@ -13,14 +13,14 @@ SHRUNK = Threshold(
     "ReLU, 0.58 before tanh (1/√6, 1/√3), He's leave 1; our bound",
 )
 GROWN = Threshold(1.5, healthy="0.4 … 1", origin="the same; He's weights under a function that passes all give 1.4")
-TOTAL = 30.0
-"""The trend over all hidden layers must come to this factor."""
+TOTAL, ENORMOUS = 30.0, 1e3
+"""The trend over all hidden layers must come to this factor; growth to the other is too much by whatever steps."""
 
 DEEP = 3
 """Hidden layers from which a trend can be told."""
 
 APART = Threshold(
-    1e4,
+    3e3,
     healthy="1 … 300",
     origin="largest over smallest median ‖Δw‖/‖w‖ of layers; row B7 wants about 1e-3 in each",
 )
@@ -46,7 +46,7 @@ def shrinking_activations(case: Case) -> Finding | None:
 def growing_activations(case: Case) -> Finding | None:
     """Before training the signal's deviation grows from hidden layer to hidden layer."""
     ratio, each, told = _trend(case)
-    if not (ratio > TOTAL and each > GROWN.value):
+    if not (ratio > TOTAL and (each > GROWN.value or ratio > ENORMOUS)):
         return None
     return Finding(
         "growing-activations",
@@ -74,8 +74,8 @@ def layers_out_of_step(case: Case) -> Finding | None:
     return Finding(
         "layers-out-of-step",
         "warning",
-        f"Layers learn at very different speeds: an update moves {fast} by {speeds[fast]:.1e} of its size, "
-        f"{slow} by {speeds[slow]:.1e}.",
+        f"Layers learn at very different speeds: an update moves {called(fast)} by {speeds[fast]:.1e} of its size, "
+        f"{called(slow)} by {speeds[slow]:.1e}.",
         layer=slow,
         member=case.member,
         step=1,

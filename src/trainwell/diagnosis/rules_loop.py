@@ -1,6 +1,6 @@
 """Rules on the loop and the module of a user's own training: what is never updated, summed up, or in the wrong mode."""
 
-from trainwell.diagnosis.case import Case, Threshold
+from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -187,5 +187,5 @@ def bias_before_norm(case: Case) -> Finding | None:
 
 
 def _listed(names: tuple[str, ...] | list[str], most: int = 3) -> str:
-    shown = ", ".join(names[:most])
+    shown = ", ".join(map(called, names[:most]))
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown

@@ -113,7 +113,7 @@ def _one_unit(program: Program) -> Told | None:
 def _wrong_range(program: Program) -> Told | None:
     """Targets outside [0, 1] in a binary cross-entropy."""
     targets = program.targets
-    if program.loss.kind not in ("binary", "binary-logits") or targets is None:
+    if program.loss.kind not in ("binary", "binary-logits") or targets is None or _made_over(program):
         return None
     if targets.low >= 0 and targets.high <= 1:
         return None
@@ -124,6 +124,12 @@ def _wrong_range(program: Program) -> Told | None:
         "a loss for what the targets are",
         {"loss.name": "cross_entropy" if several else "binary_cross_entropy"},
     )
+
+
+def _made_over(program: Program) -> bool:
+    """Whether the loss compares outputs with something else than the targets as they are given."""
+    numbers = _size(program.loss.shape[1:]) if len(program.loss.shape) > 1 else 1.0
+    return program.targets is not None and numbers != program.targets.columns
 
 
 def _classes_by_distance(program: Program) -> Told | None:
@@ -184,6 +190,8 @@ def _unreachable(program: Program) -> Told | None:
     targets = program.targets
     distance = program.loss.kind in ("squared", "absolute", "huber")
     if not distance or program.loss.output not in BOUNDED or targets is None or targets.constant:
+        return None
+    if _made_over(program):
         return None
     low, high = BOUNDED[program.loss.output]
     span = max(targets.high - targets.low, 1e-12)

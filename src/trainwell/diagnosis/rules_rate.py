@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, median, running_mean
+from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, called, first, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -20,6 +20,16 @@ SHORT_PATH = Threshold(
 LITTLE_GAIN = 0.2
 """A loss that lost a larger share than this, and is below chance, has learned on however short a path (assumption)."""
 
+FALLEN, EARLY_END, STILL_HIGH = 0.01, 0.4, 0.5
+"""A rate that is under this share of its largest before this share of the training, with a loss above this share of
+that of chance, fell too early (our assumptions)."""
+
+NOTHING = 1e-3
+"""A layer that begins with a smaller norm moves by all it has, whatever the rate."""
+
+EVEN = 0.05
+"""Deviation of gradient norms over their mean, below which they are clipped to one (biases are not in them)."""
+
 SIGNAL = (0.01, 100.0)
 """‖g‖ over the chance loss; with less or more, not the rate is at fault but the gradient (`rules_gradient`)."""
 
@@ -32,6 +42,11 @@ THROWN = Threshold(
     0.1,
     healthy="0.00001 … 0.03",
     origin="TheDeepChecker: log10 ‖Δw‖/‖w‖ > −1 is too fast; healthy recipes ≤ 0.06 at the start",
+)
+OVERWRITTEN = Threshold(
+    2.0,
+    healthy="0.001 … 0.8",
+    origin="‖Δw‖/‖w‖ of the first update, median of the layers: it replaces the weights (our assumption)",
 )
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""
@@ -57,12 +72,15 @@ def learning_rate_too_small(case: Case) -> Finding | None:
         return None  # nobody knows how much is still to come
     if not over and case.updates < ENOUGH_OF_PLAN * case.planned_updates:
         return None
+    if (starved := _starved(case, layers)) is not None:
+        return starved
     path = max(_pace(case, layer) for layer in layers) * (case.updates if over else case.planned_updates)
-    gradient = max(median(case.curve("gradient-norm", layer)) for layer in layers) / case.scale
+    gradient = max(median(case.curve("gradient-norm", layer)) for layer in layers) / case.spread_slope
     smooth = running_mean(losses, _points_per_epoch(case, len(losses)))
     gain = 1 - float(smooth[-1] / max(smooth[0], 1e-12))
     stays = gain < LITTLE_GAIN or not case.learned
-    if not (path < SHORT_PATH.value and SIGNAL[0] < gradient < SIGNAL[1] and stays):
+    signal = SIGNAL[0] < gradient < SIGNAL[1] or _clipped(case, layers)
+    if not (path < SHORT_PATH.value and signal and stays):
         return None
     used = case.learning_rate
     return Finding(
@@ -80,6 +98,42 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     )
 
 
+def _clipped(case: Case, layers: list[str]) -> bool:
+    """Whether the gradient has the same norm at all looks: clipping takes its size away."""
+    looks = [case.finite("gradient-norm", layer)[1] for layer in layers]
+    if case.program is None or not looks or len({len(values) for values in looks}) > 1 or len(looks[0]) < 5:
+        return False
+    norms = np.sqrt(np.square(looks).sum(axis=0))
+    return bool(norms.std() < EVEN * norms.mean())
+
+
+def _starved(case: Case, layers: list[str]) -> Finding | None:
+    """The rate fell so early that for most of the training nothing moved, while the loss was still high."""
+    steps, rates = case.finite("learning_rate")
+    _, losses = case.finite("loss")
+    if case.program is None or not case.over or len(rates) < 4 or case.chance_loss is None:
+        return None
+    low = np.flatnonzero(rates > FALLEN * rates.max())
+    since = int(steps[low[-1] + 1]) if low[-1] + 1 < len(steps) else case.updates
+    high = float(losses[-max(1, len(losses) // 10) :].mean()) / max(case.chance_loss, 1e-12)
+    path = max(_pace(case, layer, since) for layer in layers) * (case.updates - since)
+    if since > EARLY_END * case.updates or high < STILL_HIGH or path >= SHORT_PATH.value:
+        return None
+    return Finding(
+        "learning-rate-too-small",
+        "critical" if not case.learned else "warning",
+        f"The learning rate fell from {rates.max():.3g} to under a hundredth of it by step {since} of {case.updates}: "
+        f"since then the weights moved by {path:.2g} of their own size, and the loss stays at {high:.0%} of that of "
+        "chance.",
+        member=case.member,
+        step=since,
+        evidence=SHORT_PATH.evidence("Σ ‖Δw‖/‖w‖ since the rate fell", path, loss_over_chance=high),
+        remedies=(
+            Remedy("slower-schedule", "call scheduler.step() once an epoch, or let it fall over the whole training"),
+        ),
+    )
+
+
 def learning_rate_too_large(case: Case) -> Finding | None:
     """The loss leaps above its start, or never gets below chance, while updates are as large as weights."""
     layers = case.layers("update-ratio")
@@ -88,21 +142,29 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     curves = [case.finite("update-ratio", layer) for layer in layers]
     peaks = [float(values.max()) if len(values) else 0.0 for _, values in curves]
     worst = int(np.argmax(peaks))
-    usual = min(median(curve, until=EARLY) for curve in curves)
+    begun_at = [first(case.curve("weight-norm", layer)) for layer in layers]
+    usual = float(np.median([m for m, w in zip((median(c, until=EARLY) for c in curves), begun_at, strict=True)
+                             if not w < NOTHING] or [0.0]))  # fmt: skip
     leap, above = leap_of_loss(case)
     restless = usual > THROWN.value and not case.learned and case.updates >= ENOUGH_UPDATES
     leapt = leap > LEAP.value and peaks[worst] > THROWN.value
-    if not (leapt or restless):
+    begun = float(np.median([float(values[0]) if len(values) else 0.0 for _, values in curves]))
+    if not (leapt or restless or begun > OVERWRITTEN.value):
         return None
     used, forgotten = case.learning_rate, above < JOLT and peaks[worst] < REPLACED
-    what = f"the loss leapt to {leap:.3g} times its start" if leapt else "the loss stays at that of chance"
-    figure = ("largest loss over the first", leap) if leapt else ("‖Δw‖/‖w‖", usual)
-    evidence = (LEAP if leapt else THROWN).evidence(*figure, largest_update_ratio=peaks[worst], learning_rate=used)
+    what, bound, figure, measured = (
+        (f"the loss leapt to {leap:.3g} times its start", LEAP, "largest loss over the first", leap)
+        if leapt
+        else ("the loss stays at that of chance", THROWN, "‖Δw‖/‖w‖", usual)
+        if restless
+        else ("the first one leaves nothing of the first weights", OVERWRITTEN, "first ‖Δw‖/‖w‖", begun)
+    )
+    evidence = bound.evidence(figure, measured, largest_update_ratio=peaks[worst], learning_rate=used)
     return Finding(
         "learning-rate-too-large",
         "critical" if not case.learned else "info" if forgotten else "warning",
-        f"The learning rate {used:.3g} is too large: single updates change the weights of {layers[worst]} by up to "
-        f"{peaks[worst]:.2g} of their size, and {what}.",
+        f"The learning rate {used:.3g} is too large: single updates change the weights of {called(layers[worst])} by "
+        f"up to {peaks[worst]:.2g} of their size, and {what}.",
         member=case.member,
         step=_first_above(curves, THROWN.value),
         evidence=evidence | {"updates_above_start": float(above)},
@@ -154,10 +216,11 @@ def leap_of_loss(case: Case) -> tuple[float, int]:
     return float(running_mean(relative).max()), int(lasting[relative > ABOVE].sum())
 
 
-def _pace(case: Case, layer: str) -> float:
-    """Mean of ‖Δw‖/‖w‖ over all updates, interpolated between those that were looked at."""
+def _pace(case: Case, layer: str, since: int = 1) -> float:
+    """Mean of ‖Δw‖/‖w‖ over all updates from one on, interpolated between those that were looked at."""
     steps, values = case.finite("update-ratio", layer)
-    return float(np.interp(np.arange(1, case.updates + 1), steps, values).mean()) if len(steps) else 0.0
+    wanted = np.arange(since, case.updates + 1)
+    return float(np.interp(wanted, steps, values).mean()) if len(steps) and len(wanted) else 0.0
 
 
 def _points_per_epoch(case: Case, points: int) -> int:

@@ -5,6 +5,9 @@ from trainwell.diagnosis.edits import offered
 from trainwell.diagnosis.finding import Finding, Remedy
 
 ALL = Threshold(1.0, healthy="0 … 0.2", origin="share of inputs that never change; corner pixels never do")
+MANY, COLUMNS = 0.3, 64
+"""Share of so few inputs that never change, from which columns of a table were lost (our assumption)."""
+
 RARE = Threshold(
     0.95,
     healthy="0.1 … 0.9",
@@ -13,9 +16,25 @@ RARE = Threshold(
 FEW = 200
 """Targets seen, below which a share is no verdict."""
 
+NOISE = Threshold(
+    0.08,
+    healthy="0 … 0.3, fading with sureness",
+    origin="share of targets that contradict the surer half of the outputs (our assumption; in the data rules 0.05)",
+)
+SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.7, 0.5), (0.85, 0.75)
+"""Samples that tell it; errors of a constant guess that must be avoided; the surest fifth and tenth are wrong as often,
+by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
+
+TASTE = 2.0
+"""χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
+network that is too small takes certain classes for one another, wrong labels are of any class (our assumption)."""
+
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED = (0.02, 0.9)
 """Share of the rows trained on that were judged by; above, the judgement is meant to be of the training rows."""
+
+SHIFTED = 0.7
+"""So many are enough where validation never gets below chance, though training does (our assumption)."""
 
 DRIFTED = Threshold(
     2.0, healthy="0 … 0.3", origin="deviations between the means of rows trained on and judged by (our assumption)"
@@ -29,10 +48,11 @@ def constant_input(case: Case) -> Finding | None:
     share = case.input_scale.get("constant", 0.0)
     if share <= 0:
         return None
-    everything = share >= ALL.value
+    everything, inputs = share >= ALL.value, case.input_scale.get("inputs", float("inf"))
+    many = share >= MANY and inputs <= COLUMNS and inputs * share >= 2
     return Finding(
         "constant-input",
-        "critical" if everything else "info",
+        "critical" if everything else "warning" if many else "info",
         "No input ever changes: every sample is the same to the network."
         if everything
         else f"{share:.0%} of the inputs never change in the batches that were looked at.",
@@ -59,7 +79,7 @@ def class_imbalance(case: Case) -> Finding | None:
         return None
     return Finding(
         "class-imbalance",
-        "warning",
+        "info" if program.loss.weighted else "warning",
         f"{share:.0%} of the targets are of one class: a network that always names it is right so often.",
         member=case.member,
         step=0,
@@ -67,6 +87,31 @@ def class_imbalance(case: Case) -> Finding | None:
         remedies=offered(
             Remedy("class-weights", "weigh rare classes higher in the loss", {"loss.balance": 1.0}),
             Remedy("another-metric", "judge by balanced accuracy or F1, which a constant guess can't win"),
+        ),
+    )
+
+
+def label_noise(case: Case) -> Finding | None:
+    """A network that learned much is wrong as often where it is surest: the labels are wrong."""
+    program = case.program
+    if program is None or program.sureness.samples < SEEN:
+        return None
+    _, skill, (sure, surer, surest), taste = program.sureness
+    fades = FADES if taste == taste else FADES_OF_TWO
+    if skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure or taste > TASTE:
+        return None
+    return Finding(
+        "label-noise",
+        "warning",
+        f"{surest:.0%} of the targets contradict the network where it is surest, and {sure:.0%} in its surer half: "
+        "errors that do not fade with sureness are mostly wrong labels.",
+        member=case.member,
+        step=case.updates,
+        evidence=NOISE.evidence("share of targets that contradict the surer half", sure, surest=surest, skill=skill)
+        | ({"taste": taste} if taste == taste else {}),
+        remedies=offered(
+            Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets, and correct them"),
+            Remedy("label-smoothing", "a target of 0.9 is not followed to the end", {"loss.label_smoothing": 0.1}),
         ),
     )
 
@@ -118,11 +163,39 @@ def train_test_leak(case: Case) -> Finding | None:
     )
 
 
+def _fails_there(case: Case) -> bool:
+    """Whether what was learned is of no use for the rows judged by, from the first judgement on."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    if case.chance_loss is None or len(held) < 3 or len(train) != len(held):
+        return False
+    return float(held.min()) > case.chance_loss and float(train[-1]) < 0.5 * case.chance_loss
+
+
+def _unshuffled(case: Case) -> Finding | None:
+    """Batches hold one class each, of several: each undoes what the one before did."""
+    program = case.program
+    single, batches = (0, 0) if program is None else program.single
+    if program is None or program.targets is None or program.targets.classes < 3 or batches < 5:
+        return None
+    if single <= 0.5 * batches or max(program.targets.counts, default=0) > 0.8 * program.targets.count:
+        return None
+    return Finding(
+        "data-drift",
+        "warning",
+        f"{single} of {batches} batches that were looked at hold a single class, of {program.targets.classes}: the "
+        "rows are sorted and not shuffled, and each batch undoes what the one before did.",
+        member=case.member,
+        step=0,
+        evidence={"figure": "batches of one class", "measured": single / batches, "threshold": 0.5, "healthy": "0"},
+        remedies=(Remedy("shuffle", "draw the rows of a batch from all of them: shuffle=True, or a permutation"),),
+    )
+
+
 def data_drift(case: Case) -> Finding | None:
     """Rows judged by lie far from those trained on, in most inputs."""
     program = case.program
-    if program is None or program.apart <= DRIFTED.value:
-        return None
+    if program is None or not (program.apart > DRIFTED.value or (program.apart > SHIFTED and _fails_there(case))):
+        return _unshuffled(case)
     return Finding(
         "data-drift",
         "warning",

@@ -22,8 +22,9 @@ STILL = 1.3
 BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
 """Losses that are never below 0; one that is has something added to it that rewards large weights."""
 
-HASTY, LARGE = 50, 128
-"""Updates in a whole training that are too few, and the batch size from which that is its fault (our assumptions)."""
+HASTY, LARGE, HUGE, LATE = 50, 128, 2048, 0.08
+"""Updates in a whole training that are too few, and the batch size from which that is its fault. Of a HUGE batch four
+times as many are, if so much of the fall came in the last third (our assumptions)."""
 
 
 def batch_too_small(case: Case) -> Finding | None:
@@ -175,12 +176,15 @@ def missing_regularisation(case: Case) -> Finding | None:
 def batch_too_large(case: Case) -> Finding | None:
     """So few updates, of so large batches, that the loss had only begun to fall."""
     batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
-    if not judgeable(case) or case.chance_loss is None or batch < LARGE or not 4 <= case.updates <= HASTY:
+    most = HASTY if batch < HUGE else 4 * HASTY
+    if not judgeable(case) or case.chance_loss is None or batch < LARGE or not 4 <= case.updates <= most:
         return None
     high = float(losses[-2:].mean()) / max(case.chance_loss, 1e-12)
     third = max(1, len(losses) // 3)
-    falling = float(losses[-third:].mean()) < float(losses[:third].mean())
-    if high < 0.5 or not falling:
+    fall = float(losses[:2].mean() - losses[-2:].mean())
+    late = float(losses[-third - 1] - losses[-2:].mean())
+    falling = late > LATE * fall > 0 if batch >= HUGE else float(losses[-third:].mean()) < float(losses[:third].mean())
+    if high < (0.5 if batch < HUGE else 0.4) or not falling:
         return None
     return Finding(
         "batch-too-large",

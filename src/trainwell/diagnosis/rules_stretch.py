@@ -5,9 +5,10 @@ import numpy as np
 from trainwell.diagnosis.case import Case, Threshold, median
 from trainwell.diagnosis.edits import adam, edit, initialiser, offered, rate
 from trainwell.diagnosis.finding import Finding
-from trainwell.diagnosis.rules_curve import POINTS, read_curve
+from trainwell.diagnosis.rules_curve import CLEAR, POINTS, read_curve
 from trainwell.diagnosis.rules_gradient import FAINT
 from trainwell.diagnosis.rules_layers import shrinking_activations
+from trainwell.diagnosis.rules_strength import BOUNDED
 
 FLAT = Threshold(
     0.22,
@@ -42,7 +43,8 @@ def slow_start(case: Case) -> Finding | None:
         return None
     first, last = float(read[: max(1, len(read) // 15)].mean()), float(read.min())
     fall = first - last
-    if fall < 0.3 * case.scale or first > 1.3 * case.scale:
+    bounded = case.program is not None and case.program.loss.kind in BOUNDED
+    if fall < 0.3 * case.scale or first > 1.3 * case.scale or (bounded and last < 0):
         return None
     began = int(np.argmax(read < first - 0.1 * fall))
     share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))
@@ -70,7 +72,8 @@ def plateau(case: Case) -> Finding | None:
     read = read_curve(case)
     if read is None:
         return None
-    begin, length, told = _pause(case, read) or _flat(case, read) or (0, 0, "")
+    paused = _pause(case, read)
+    begin, length, told = paused or _flat(case, read) or (0, 0, "")
     if not told:
         return None
     share = length / len(read)
@@ -79,7 +82,7 @@ def plateau(case: Case) -> Finding | None:
         "warning" if share > LONG else "info",
         f"The loss stayed at {read[begin]:.3g} for {share:.0%} of the training{told}.",
         member=case.member,
-        step=int(begin / len(read) * case.updates),
+        step=int(begin / len(read) * case.updates) if paused else case.updates,
         evidence={"figure": "share without a fall", "measured": share, "threshold": 0.25, "healthy": "0 … 0.2"},
         remedies=offered(adam(case, "it leaves flat regions sooner"), initialiser(case)),
     )
@@ -102,11 +105,12 @@ def _pause(case: Case, read: np.ndarray) -> tuple[int, int, str] | None:
 def _flat(case: Case, read: np.ndarray) -> tuple[int, int, str] | None:
     """The whole training, where nothing is learned and there is next to no gradient: a flat region, not a floor."""
     slopes = [median(case.curve("gradient-norm", layer)) for layer in case.layers("gradient-norm")]
-    if case.learned or case.updates < 2 * WAITED or not max(slopes, default=1.0) < FAINT.value * case.scale:
+    if case.learned or case.updates < 2 * WAITED or not max(slopes, default=1.0) < FAINT.value * case.spread_slope:
         return None
     third = len(read) // 3
-    fall = float(read[:third].mean() - read[-third:].mean()) / case.scale
-    return (0, len(read), ", and no layer gets a gradient to speak of") if fall < STAYS else None
+    fall = float(read[:third].mean() - read[-third:].mean())
+    noise = CLEAR * float(np.hypot(read[:third].std(), read[-third:].std())) / third**0.5
+    return (0, len(read), ", and no layer gets a gradient to speak of") if fall < STAYS * case.scale + noise else None
 
 
 def loss_spike(case: Case) -> Finding | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, Case, Threshold
+from trainwell.diagnosis.case import EARLY, Case, Threshold, called
 from trainwell.diagnosis.edits import activation, initialiser, norm, offered, rate
 from trainwell.diagnosis.finding import Finding, Severity
 
@@ -32,7 +32,8 @@ def dead_units(case: Case) -> Finding | None:
     return Finding(
         "dead-units",
         _severity(case, step, wall=share >= ALL_BUT_DEAD),
-        f"{share:.0%} of the units of {layer} are dead: they hand on 0 for every sample, and no gradient reaches them.",
+        f"{share:.0%} of the units of {called(layer)} are dead: they hand on 0 for every sample, and no gradient "
+        "reaches them.",
         layer=layer,
         member=case.member,
         step=step,
@@ -55,7 +56,7 @@ def saturated_units(case: Case) -> Finding | None:
     return Finding(
         "saturated-units",
         _severity(case, step, wall=False),
-        f"{share:.0%} of the units of {layer} are saturated: they sit flat at a bound for most samples.",
+        f"{share:.0%} of the units of {called(layer)} are saturated: they sit flat at a bound for most samples.",
         layer=layer,
         member=case.member,
         step=step,
@@ -72,7 +73,10 @@ def saturated_units(case: Case) -> Finding | None:
 def _lost_units(case: Case, signal: str, bound: float) -> tuple[str, float, int] | None:
     """The layer that lost the largest share by the least of its last looks, that share, and since which step."""
     worst: tuple[float, str, int] | None = None
+    output = case.layers("activation-std")[-1:] if signal == "saturated-fraction" and case.program is not None else []
     for layer in case.layers(signal):
+        if layer in output:
+            continue  # where targets are 0 and 1, its units are to sit at their bounds
         steps, values = case.finite(signal, layer)
         if len(values) < RECENT:
             continue

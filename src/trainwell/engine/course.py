@@ -14,6 +14,7 @@ from trainwell.base import Outcome, Seeds
 from trainwell.base.outcomes import OutcomeKind
 from trainwell.data.batches import BatchSource
 from trainwell.engine.memory import keep_freed_memory
+from trainwell.engine.moment import Gradients
 from trainwell.engine.population import Population
 from trainwell.engine.probe import prepare_first_weights
 from trainwell.engine.processes import Alone, Processes
@@ -74,6 +75,7 @@ class Course:
         best: best weights and figures, by identity.
         outcomes: how each member ended, by identity.
         changes: made so far by onlookers.
+        gradients: some numbers of those of the newest step, where an onlooker compares them with those of the next.
         probed: up to 1024 training rows of each group, evenly spaced, on which the training loss is judged; held beside
             the feed's samples, which may be on disk. probe: (G, n) where each group's are.
     """
@@ -131,6 +133,7 @@ class Course:
         self.outcomes: list[Outcome] = [Outcome("running", 0, 0) for _ in plans]
         self._active: tuple[Tensor, list[Outcome], Tensor, bool] | None = None
         self.changes = 0
+        self.gradients: Gradients | None = None
 
     @property
     def groups(self) -> Tensor | None:
@@ -181,6 +184,8 @@ class Course:
         columns = {f"column.{name}": column for name, column in p.columns.items()}
         counts = {"step": torch.tensor([p.step]), "portion": torch.tensor([p.passes.portions.size])}
         whole = {"theta": p.theta, "statistics": p.statistics, "members": p.members, **counts}
+        if (seen := self.gradients) is not None and seen.members is p.members:
+            whole["gradients"] = seen.numbers
         return {**whole, **state, **columns, **self.best.tensors()}
 
     def share(self) -> None:
@@ -207,3 +212,4 @@ class Course:
             **{name.removeprefix("best."): t.clone() for name, t in tensors.items() if name.startswith("best.")}
         )
         self.outcomes = list(outcomes)
+        self.gradients = Gradients(p.members, tensors["gradients"]) if "gradients" in tensors else None

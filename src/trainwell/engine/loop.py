@@ -13,7 +13,20 @@ import torch
 from torch import Tensor
 
 from trainwell.engine.course import Course
-from trainwell.engine.moment import Change, Copy, Edit, Evaluation, LayerView, Moment, Stop, WantsLayers, as_mask, never
+from trainwell.engine.moment import (
+    Change,
+    Copy,
+    Edit,
+    Evaluation,
+    Gradients,
+    LayerView,
+    Moment,
+    Stop,
+    WantsLayers,
+    as_mask,
+    never,
+    some_numbers,
+)
 
 
 def train(course: Course, *, until: int | None = None, wants_layers: WantsLayers = never) -> Iterator[Moment]:
@@ -39,12 +52,15 @@ def _step(course: Course, wants_layers: WantsLayers) -> Moment:
     population = course.population
     batch = course.feed.batch(population.step).of_members(course.groups)
     rate = population.rates(course.total_steps, course.feed.steps_per_epoch)
-    shown = wants_layers(population.step + 1)
+    shown, next_shown = wants_layers(population.step + 1), wants_layers(population.step + 2)
     signals: dict[str, Tensor] = {}
     loss = population.backward(batch, tap=_keeping(signals) if shown else None)
     loss = course.processes.reduce(population, loss)
     before = population.theta.clone() if shown else None
     gradient = population.gradient.clone() if shown else None
+    earlier, course.gradients = course.gradients, None
+    if shown or next_shown:
+        course.gradients = Gradients(population.members, some_numbers(population.gradient))
     population.update(rate, course.total_steps)
     return Moment(
         step=population.step,
@@ -53,9 +69,17 @@ def _step(course: Course, wants_layers: WantsLayers) -> Moment:
         loss=loss,
         learning_rate=rate.squeeze(1),
         active=course.active,
+        gradients=_pair(earlier, course.gradients) if shown else None,
         layers=None if before is None or gradient is None else _layers(course, before, gradient, signals),
         send=partial(_apply, course),
     )
+
+
+def _pair(earlier: Gradients | None, now: Gradients | None) -> tuple[Tensor, Tensor] | None:
+    """Those of two steps in a row, if the same members made both."""
+    if earlier is None or now is None or earlier.members is not now.members:
+        return None
+    return earlier.numbers, now.numbers
 
 
 def _keeping(signals: dict[str, Tensor]):

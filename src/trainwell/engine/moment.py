@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from trainwell.base import InputError
 from trainwell.base.outcomes import OutcomeKind
+
+MOST_NUMBERS = 1024  # of a gradient; enough to compare it with another one
+MOST_SAMPLES = 1024  # of what a layer hands on; enough to tell means and shares of units
 
 
 @dataclass(frozen=True)
@@ -20,7 +24,9 @@ class LayerView:
         weight: (K, H, D) after the update.
         gradient: (K, H, D) of this step, or None when nothing was trained.
         before: (K, H, D) the weights before the update, or None.
-        activation: (K, B, H) what the layer hands on, or None.
+        activation: (K, B, H) what the layer hands on, or None; more axes between count as samples too.
+
+    What several measures ask of the activations is computed once, over at most `MOST_SAMPLES` of the samples.
     """
 
     name: str
@@ -29,6 +35,36 @@ class LayerView:
     gradient: Tensor | None = None
     before: Tensor | None = None
     activation: Tensor | None = None
+
+    @cached_property
+    def units(self) -> Tensor | None:
+        """(K, samples, H): the activations of evenly spaced samples."""
+        if self.activation is None:
+            return None
+        units = self.activation if self.activation.dim() == 3 else self.activation.flatten(1, -2)
+        return units[:, :: -(-units.shape[1] // MOST_SAMPLES)] if units.shape[1] > MOST_SAMPLES else units
+
+    @cached_property
+    def moments(self) -> tuple[Tensor, Tensor] | None:
+        """(K, H) each: mean of every unit over the samples, and its variance."""
+        if self.units is None:
+            return None
+        mean = self.units.mean(1)
+        centred = self.units - mean.unsqueeze(1)
+        return mean, centred.square_().mean(1)  # torch's own takes nine times as long over this axis
+
+
+@dataclass(frozen=True)
+class Gradients:
+    """Evenly spaced numbers (K, n) of the gradients of one step, and its members."""
+
+    members: Tensor
+    numbers: Tensor
+
+
+def some_numbers(gradient: Tensor) -> Tensor:
+    """(K, P) to (K, n), a copy."""
+    return gradient[:, :: -(-gradient.shape[1] // MOST_NUMBERS)].clone()
 
 
 @dataclass(frozen=True)
@@ -58,6 +94,8 @@ class Moment:
         active: (K,) False for members that have diverged: their rows stay, but mean nothing.
         evaluation: set at the steps where validation was measured.
         layers: set at the steps that `wants_layers` asked for.
+        gradients: (K, n) twice, set at those steps too: some numbers of the gradients of the step before, and of this
+            one; not where members left between, or a saved training goes on.
         send: makes a change in the training, at once; this moment's values stay what they were. What is saved after it
             has the change.
     """
@@ -70,6 +108,7 @@ class Moment:
     active: Tensor
     evaluation: Evaluation | None = None
     layers: Sequence[LayerView] | None = None
+    gradients: tuple[Tensor, Tensor] | None = None
     send: Callable[["Change"], None] = _nobody_listens
 
 

@@ -1,13 +1,16 @@
 """What was measured during a training, as numpy arrays: tidy rows of (step, member, layer, signal, value). No torch."""
 
+from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 
 SCHEMA = {"step": pl.Int64, "member": pl.Int32, "layer": pl.String, "signal": pl.String, "value": pl.Float64}
+Key = tuple[str, str, int]  # signal, layer, member
 
 
 class Record:
@@ -25,7 +28,8 @@ class Record:
     """
 
     def __init__(self) -> None:
-        self._rows: dict[tuple[str, str, int], list[tuple[int, float]]] = defaultdict(list)
+        # Plain numbers one after another: nothing for Python's garbage collector to walk through during a training.
+        self._rows: dict[Key, tuple[array[int], array[float]]] = defaultdict(_nothing)
 
     def add(
         self,
@@ -36,17 +40,21 @@ class Record:
         values: Sequence[float] | np.ndarray,
     ) -> None:
         """Note one value a member."""
-        for member, value in zip(members, values, strict=True):
-            self._rows[signal, layer, int(member)].append((int(step), float(value)))
+        for member, value in zip(_plain(members), _plain(values), strict=True):
+            steps, noted = self._rows[signal, layer, member]
+            steps.append(step)
+            noted.append(value)
 
     def add_run(self, steps: Iterable[int], signal: str, member: int, values: Iterable[float]) -> None:
         """Note many values of one signal of the whole network, in the order of their steps."""
-        self._rows[signal, "", member].extend(zip(steps, values, strict=True))
+        known, noted = self._rows[signal, "", member]
+        known.extend(steps)
+        noted.extend(values)
 
     def series(self, signal: str, *, member: int, layer: str = "") -> tuple[np.ndarray, np.ndarray]:
         """Steps and values of one signal of one member, in the order of measuring; empty when never measured."""
-        rows = self._rows.get((signal, layer, member), [])
-        return np.array([s for s, _ in rows], dtype=np.int64), np.array([v for _, v in rows], dtype=np.float64)
+        steps, values = self._rows.get((signal, layer, member), ((), ()))
+        return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)
 
     def layers(self, signal: str, *, member: int) -> list[str]:
         """The layers for which a signal was measured, from input to output."""
@@ -59,7 +67,9 @@ class Record:
     def frame(self) -> pl.DataFrame:
         """The tidy table."""
         rows = [
-            (s, member, layer, signal, v) for (signal, layer, member), pairs in self._rows.items() for s, v in pairs
+            (s, member, layer, signal, v)
+            for (signal, layer, member), series in self._rows.items()
+            for s, v in zip(*series, strict=True)
         ]
         return pl.DataFrame(rows, schema=SCHEMA, orient="row")
 
@@ -73,8 +83,16 @@ class Record:
     def extend(self, frame: pl.DataFrame) -> None:
         """Add the rows of a tidy table."""
         for step, member, layer, signal, value in frame.select(list(SCHEMA)).iter_rows():
-            self._rows[signal, layer, member].append((step, value))
+            self.add(step, layer, signal, [member], [value])
 
     def write(self, path: Path) -> None:
         """Write `vitals.parquet`."""
         self.frame().write_parquet(path, compression="zstd")
+
+
+def _nothing() -> tuple["array[int]", "array[float]"]:
+    return array("q"), array("d")
+
+
+def _plain(values: Sequence[Any] | np.ndarray) -> Sequence[Any]:
+    return values.tolist() if isinstance(values, np.ndarray) else values

@@ -6,23 +6,25 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from trainwell.base.streams import stream_seed
-from trainwell.diagnosis import Finding
+from trainwell.diagnosis import Finding, Remedy
 from trainwell.remedies.candidates import candidates
 from trainwell.remedies.course import Course, Ledger, Metric
 from trainwell.remedies.diagnosed import checked
 from trainwell.remedies.facts import examined
 from trainwell.remedies.look import Look, look, yes_above
-from trainwell.remedies.rows import Rows, split
+from trainwell.remedies.rows import Rows, folded, split, together
 from trainwell.remedies.surgery import applied
 from trainwell.remedies.training import Training
 
 HELD_OUT, FEW_ROWS = 0.2, 400  # the share to judge by; half as much again of few rows
 MARKS = (0.125, 1 / 3, 2 / 3, 1.0)
 """Shares of a training at which it is judged."""
+LATE = (5 / 6, 11 / 12)
+"""More of them near the end: the mean of several scores tells more than the last, which leaps at a constant rate."""
+RATE = "optimizer.learning_rate"
 CERTAIN = 0.005
 """A hundredth of the metric's span is the smallest gain that counts; half of it is a tie."""
 
@@ -42,7 +44,10 @@ class Arena:
     ledger: Ledger
     seed: int
     scores: list[float] = field(default_factory=list)
-    _splits: dict[int, tuple[Rows, Rows]] = field(default_factory=dict)
+    _rate: float | None = None
+    _race: tuple[Rows, Rows] | None = None
+    _folds: list[tuple[Rows, Rows]] = field(default_factory=list)
+    _place: dict[int, int] = field(default_factory=dict)
 
     def metric(self, training: Training) -> Metric:
         """The metric of a training's outputs; for yes-or-no outputs it knows which value divides them."""
@@ -63,16 +68,26 @@ class Arena:
 
     def parts(self, seed: int) -> tuple[Rows, Rows]:
         """Rows to train on and to judge by, under a seed; proofs judge by rows that chose nothing in the race."""
-        if seed not in self._splits:
-            share = HELD_OUT if len(self.rows) > FEW_ROWS else 1.5 * HELD_OUT
-            if seed == self.seed:
-                self._splits[seed] = split(self.rows, share, seed)
-            else:
-                unseen, used = self.parts(self.seed)
-                rows, judged = split(unseen, share / (1 - share), seed)
-                both = Rows(torch.cat([rows.x, used.x]), torch.cat([rows.y, used.y]))
-                self._splits[seed] = both, judged
-        return self._splits[seed]
+        few = len(self.rows) <= FEW_ROWS
+        share = 1.5 * HELD_OUT if few else HELD_OUT
+        if self._race is None:
+            self._race = split(self.rows, share, self.seed)
+        if seed == self.seed:
+            return self._race
+        unseen, used = self._race
+        if not self._folds:
+            self._folds = folded(unseen, math.ceil((1 - share) / share), self.seed)
+        kept, judged = self._folds[self._place[seed] % len(self._folds)]
+        return together(kept, used), judged
+
+    def plain(self, changes: dict[str, Any]) -> dict[str, Any]:
+        """Changes without a rate that is the given one."""
+        if RATE not in changes or "optimizer.name" in changes:
+            return changes
+        if self._rate is None:
+            self._rate = float(self.given.optimizer(self.given.module(self.seed)).param_groups[0].get("lr", 0.0))
+        same = math.isclose(changes[RATE], self._rate, rel_tol=1e-3)
+        return {path: value for path, value in changes.items() if path != RATE} if same else changes
 
     def training(self, changes: Mapping[str, Any]) -> Training | None:
         """The given training with these changes, or None where they can't be made."""
@@ -92,7 +107,7 @@ class Arena:
     def full(self, course: Course, last: float = 1.0) -> float:
         """The score at the end, after stops at all marks."""
         given = self.given.epochs / course.training.epochs  # where twins that differ in epochs alone are compared
-        for mark in sorted({*(m for m in (*MARKS, given) if m < last), last}):
+        for mark in sorted({*(m for m in (*MARKS, *LATE, given) if m < last), last}):
             course.advance(mark)
         self.scores.append(course.score)
         return course.score
@@ -103,15 +118,23 @@ class Arena:
         assert training is not None, "changes that were made before can be made again"
         return look(training, self.parts(self.seed)[0], self.seed)
 
-    def examined(self, changes: Mapping[str, Any]) -> tuple[list[Finding], list]:
-        """Findings with these changes, and what to try."""
+    def examined(self, changes: Mapping[str, Any], course: Course) -> tuple[list[Finding], list[Remedy]]:
+        """Findings with these changes, whose whole run this is, and what to try."""
         seen = self.look(changes)
         findings = examined(seen) if changes else checked(seen)
-        return findings, candidates(seen, findings)
+        gap = math.nan if course.failed else course.judge(course.rows) - settled(course)
+        return findings, candidates(seen, findings, gap / self.smallest)
+
+    def fold(self, i: int) -> int:
+        """Which part of the rows the i-th fresh seed is judged by."""
+        self.parts(self.fresh(i))
+        return i % len(self._folds)
 
     def fresh(self, i: int) -> int:
         """The i-th seed that no race has used."""
-        return stream_seed(self.seed, "proof", i) % 2**31
+        seed = stream_seed(self.seed, "proof", i) % 2**31
+        self._place[seed] = i
+        return seed
 
 
 def at(course: Course, share: float) -> float:
@@ -125,3 +148,9 @@ def at(course: Course, share: float) -> float:
 def better(a: float, b: float, by: float) -> bool:
     """Whether a score is higher by so much; any is higher than that of a failed training."""
     return math.isfinite(a) and (not math.isfinite(b) or a - b >= by)
+
+
+def settled(course: Course) -> float:
+    """The mean score of the last fifth of a run: what an end at about this time scores; NaN when it failed."""
+    late = [score for update, score in course.curve if update >= 0.8 * course.done]
+    return math.nan if course.failed or not late else math.fsum(late) / len(late)

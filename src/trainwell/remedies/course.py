@@ -1,8 +1,8 @@
 """One training as it runs: it can be stopped, judged, and go on; what it costs is counted.
 
 Contract: `Course` trains a `Training` under a seed. Two courses with one seed see the same rows in the same order. Its
-cost is in units of the given training on all its rows: the larger of its share of samples and of updates,
-times its number of parameters over the given one's.
+cost is in units of the given training on all its rows: samples, and `UPDATE` for each update, over the given one's,
+times the parameters over the given one's where there are many.
 """
 
 import copy
@@ -22,6 +22,11 @@ from trainwell.vitals.observer import Observer
 
 Metric = Callable[[Tensor, Tensor], float]
 JUDGED_AT_ONCE = 1024  # rows
+UPDATE = 128  # rows whose passes cost what an update costs whatever its batch: between small networks and tiny ones
+SMALL = 20_000  # weights, up to which an update costs what its calls cost
+OWN = 1.2  # judging, checks and random streams of its own beside each update (measured: a sixth to a third of all)
+MOST_KEPT = 100_000  # outputs at one time
+RESAMPLES = 32
 
 
 @dataclass
@@ -41,7 +46,9 @@ class Ledger:
 
     def cost(self, samples: float, updates: float, weights: int) -> float:
         """What so many samples in so many updates cost."""
-        return max(samples / self.unit[0], updates / self.unit[1]) * max(1.0, weights / max(self.weights, 1))
+        size = (SMALL + weights) / (SMALL + self.weights)
+        spent, given = (rows + UPDATE * count for rows, count in ((samples, updates), self.unit))
+        return OWN * spent / given * max(1.0, size)
 
     def charge(self, samples: float, updates: float, weights: int, seconds: float) -> None:
         """Note what was spent."""
@@ -54,6 +61,7 @@ class Course:
 
     Attributes:
         curve: (update, score on the rows to judge by), in order. failed: why it ended early, or nothing.
+        outputs: on the rows to judge by, by update; of large ones the last alone; None where the module failed on them.
         observer: sees each update, if there is one.
     """
 
@@ -62,6 +70,7 @@ class Course:
         self.metric, self.ledger = metric, ledger
         self.done, self.failed = 0, ""
         self.curve: list[tuple[int, float]] = []
+        self.outputs: dict[int, Tensor | None] = {}
         self.observer: Observer | None = None
         try:
             bare = training.module(seed)
@@ -95,11 +104,17 @@ class Course:
     def advance(self, share: float) -> "Course":
         """Go on to a share of the training (beyond 1: longer than it), and judge there."""
         target = math.ceil(share * self.updates - 1e-9)
-        while self.done < target and not self.failed:
-            epoch, first = divmod(self.done, self.per_epoch)
-            self._stretch(epoch, first, min(self.per_epoch, first + target - self.done))
+        if self.done < target and not self.failed:
+            with own_randomness(self.seed, "cure", f"noise {self.done}"):
+                while self.done < target and not self.failed:
+                    epoch, first = divmod(self.done, self.per_epoch)
+                    self._stretch(epoch, first, min(self.per_epoch, first + target - self.done))
         if not self.failed and (not self.curve or self.curve[-1][0] < self.done):
-            self.curve.append((self.done, self.judge(self.judged)))
+            outputs = _outputs(self.module, self.judged.x)
+            if outputs is None or outputs.numel() > MOST_KEPT:
+                self.outputs.clear()
+            self.outputs[self.done] = outputs
+            self.curve.append((self.done, scored(outputs, self.judged, self.metric)))
         return self
 
     def _stretch(self, epoch: int, first: int, last: int) -> None:
@@ -110,15 +125,14 @@ class Course:
         )
         size, start = self.training.batch_size, self.done
         try:
-            with own_randomness(self.seed, "cure", f"noise {epoch} {first}"):
-                self.module.train()
-                for step in range(first, last):
-                    rows = self.rows.at(order[step * size : (step + 1) * size])
-                    loss = self._update(rows)
-                    self.done, samples = self.done + 1, samples + len(rows)
-                    if not math.isfinite(loss):
-                        self.failed = f"the loss is {loss} at update {self.done}"
-                        break
+            self.module.train()
+            for step in range(first, last):
+                rows = self.rows.at(order[step * size : (step + 1) * size])
+                loss = self._update(rows)
+                self.done, samples = self.done + 1, samples + len(rows)
+                if not math.isfinite(loss):
+                    self.failed = f"the loss is {loss} at update {self.done}"
+                    break
         except Exception as error:  # noqa: BLE001  whatever the user's code may raise
             self.failed = one_line(error)
         self.ledger.charge(samples, self.done - start, self.weights, time.monotonic() - began)
@@ -160,11 +174,42 @@ class Course:
 
 def judged(module: nn.Module, rows: Rows, metric: Metric) -> float:
     """A module's metric on rows; NaN where module or metric fail."""
+    return scored(_outputs(module, rows.x), rows, metric)
+
+
+def scored(outputs: Tensor | None, rows: Rows, metric: Metric) -> float:
+    """The metric of outputs on rows; NaN where there are none, or the metric fails."""
     try:
-        outputs = predicted(module, rows.x)
-        return float(metric(outputs, rows.y))
+        return math.nan if outputs is None else float(metric(outputs, rows.y))
     except Exception:  # noqa: BLE001  whatever the user's code may raise
-        return float("nan")
+        return math.nan
+
+
+def gain_variance(a: Tensor | None, b: Tensor | None, judged: Rows, metrics: tuple[Metric, Metric]) -> float:
+    """The variance of the gain of outputs b over a on these rows, over samples of the rows (Efron 1979).
+
+    Args:
+        a, b: None of a failed training, whose score is none of the rows'.
+    """
+    draw = torch.Generator().manual_seed(RESAMPLES)
+    gains: list[float] = []
+    for _ in range(RESAMPLES):
+        places = torch.randint(len(judged), (len(judged),), generator=draw)
+        rows = Rows(places, judged.y[places])
+        scores = [
+            0.0 if outputs is None else scored(outputs[places], rows, metric)
+            for outputs, metric in zip((a, b), metrics, strict=True)
+        ]
+        gains.append(scores[1] - scores[0])
+    ended = torch.tensor([gain for gain in gains if math.isfinite(gain)], dtype=torch.float64)
+    return float(ended.var()) if len(ended) > 1 else 0.0
+
+
+def _outputs(module: nn.Module, x: Tensor) -> Tensor | None:
+    try:
+        return predicted(module, x)
+    except Exception:  # noqa: BLE001  whatever the user's code may raise
+        return None
 
 
 def predicted(module: nn.Module, x: Tensor) -> Tensor:

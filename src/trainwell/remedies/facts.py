@@ -24,6 +24,7 @@ SPREADS = (0.1, 5.0)
 """Deviation of weights × √fan in; all of torch's, Glorot's and He's initialisers give 0.5 to 1.8."""
 LOW_BIAS = 3.0  # × 1/√fan in; torch's biases stay within 1, trained networks rarely have larger ones at the start
 FEW_ROWS, MANY_SHARE = 4, 0.5  # rows in a batch, and share of all rows
+PASSES = 8  # updates an epoch that are enough to learn by, where the usual batch costs too many
 USUAL_BATCH = 32  # Bengio 2012; Masters & Luschi 2018: 2 to 32 does best over many tasks
 SCALE_INPUTS = Remedy(
     "standardise-inputs", "rate and first weights suit deviation 1", {"data.scale_inputs": "standardise"}
@@ -229,9 +230,11 @@ def batch_size(look: Look) -> Finding | None:
     if size >= FEW_ROWS and (size <= MANY_SHARE * rows or rows < 2 * USUAL_BATCH):
         return None
     kind = "batch-too-small" if size < FEW_ROWS else "batch-too-large"
+    between = {"training.batch_size": max(USUAL_BATCH, round(rows / PASSES))}
+    cheaper = Remedy("smaller-batch", "more updates from the same rows", between)
     return Finding(
         kind, "info", f"Batches of {size} rows, of {rows:.0f}.", step=0, evidence={"rows": float(size)},
-        remedies=(BATCH,),
+        remedies=(BATCH,) if kind == "batch-too-small" else (cheaper, BATCH),
     )  # fmt: skip
 
 

@@ -53,6 +53,8 @@ def loss_name(loss_fn: Loss, outputs: Tensor, y: Tensor, aim: Aim) -> str:
     """
     draw = torch.Generator().manual_seed(stream_seed("loss"))
     p = torch.rand(outputs.shape, generator=draw).to(outputs)  # every loss takes what lies between 0 and 1
+    if p.numel() == y.numel():  # in the order of the targets, for which order a loss that broadcasts has no sense
+        p = p.flatten().sort().values[y.flatten().argsort().argsort().to(p.device)].reshape(p.shape)
     try:
         loss_fn(outputs, y)
     except Exception:  # noqa: BLE001  whatever a user's loss may raise

@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainwell.diagnosis import Remedy
-from trainwell.remedies.arena import CERTAIN, MARKS, Arena, at, better
+from trainwell.remedies.arena import CERTAIN, LATE, MARKS, Arena, at, better, settled
 from trainwell.remedies.course import Course
 from trainwell.remedies.surgery import size_of
 
 FEWEST_UPDATES = 24  # below which a short run tells next to nothing
 KEPT, FINALISTS, PAIRED = 4, 2, 3
 GENERIC = ("rate", "adam", "momentum")
+PAID = 1.5  # size of a change on top of others, for each smallest gain that it brings
 TIED = 0.02
 """Scores within this share of the gain are equal, and the smaller change is taken."""
 
@@ -35,28 +36,36 @@ class Contender:
 
 
 def race(
-    arena: Arena, state: dict[str, Any], course: Course, remedies: Sequence[Remedy], allowed: float
+    arena: Arena,
+    state: dict[str, Any],
+    course: Course,
+    remedies: Sequence[Remedy],
+    allowed: float,
+    dearest: float = math.inf,
 ) -> Contender | None:
     """The contender that beats the present state at full length, the smallest change among equals; None if none does.
 
     Args:
         state, course: the changes so far, and their full run. allowed: units that may be spent.
+        dearest: what a whole run may cost, so that a winner can be proven.
     """
     stop = arena.ledger.spent + allowed
     share = first_share(course)
-    field = _started(arena, state, remedies, share, stop - allowed / 2)
+    field = _started(arena, state, [(r,) for r in remedies], share, stop - (1 - share) * allowed / 2, dearest)
     alone = _best(field, share, len(field))
-    field = alone[:KEPT] + _started(arena, state, _pairs(alone, remedies), share, stop - allowed / 3)
+    field = _started(
+        arena, state, _pairs(alone, remedies), share, stop - (1 - share) * allowed / 3, dearest, alone[:KEPT]
+    )
     field = _best(field, share, KEPT)
     for mark, kept in ((MARKS[1], FINALISTS), (MARKS[3], FINALISTS)):
         for contender in field:
             if arena.ledger.spent + contender.course.price(mark) <= stop or contender is field[0]:
-                for stage in (m for m in MARKS if share < m <= mark):
+                for stage in sorted(m for m in (*MARKS, *LATE) if share < m <= mark):
                     contender.course.advance(stage)
         field = _best(field, max(mark, share), kept)
     for contender in field:
         arena.scores.append(contender.course.score)
-    return _winner(arena, course.score, field)
+    return _winner(arena, settled(course), size_of(state), field)
 
 
 def first_share(course: Course) -> float:
@@ -65,18 +74,24 @@ def first_share(course: Course) -> float:
 
 
 def _started(
-    arena: Arena, state: dict[str, Any], remedies: Sequence[Remedy], share: float, stop: float
+    arena: Arena,
+    state: dict[str, Any],
+    several: Sequence[tuple[Remedy, ...]],
+    share: float,
+    stop: float,
+    dearest: float,
+    beside: Sequence[Contender] = (),
 ) -> list[Contender]:
-    """All that can be made and paid for, run to the first mark."""
-    field: list[Contender] = []
-    for remedy in remedies:
-        changes = state | (remedy.change or {})
+    """Those beside, and all that can be made and paid for, run to the first mark."""
+    field = list(beside)
+    for remedies in several:
+        changes = arena.plain(state | {path: value for r in remedies for path, value in (r.change or {}).items()})
         if changes == state or any(c.changes == changes for c in field):
             continue
         course = arena.course(changes, arena.seed)
-        if course is None or arena.ledger.spent + course.price(share) > stop:
+        if course is None or arena.ledger.spent + course.price(share) > stop or course.price(1.0) > dearest:
             continue
-        field.append(Contender((remedy,), changes, course))
+        field.append(Contender(remedies, changes, course))
         course.advance(share)
     return field
 
@@ -87,7 +102,7 @@ def _best(field: list[Contender], mark: float, kept: int) -> list[Contender]:
     return sorted(ended, key=lambda c: (-round(at(c.course, mark), 3), c.size))[:kept]
 
 
-def _pairs(alone: list[Contender], remedies: Sequence[Remedy]) -> list[Remedy]:
+def _pairs(alone: list[Contender], remedies: Sequence[Remedy]) -> list[tuple[Remedy, ...]]:
     """The best with the next ones and with what was found; what was found with the best rates and optimizers.
 
     A training with two faults may show no gain from either remedy, as a right rate shows none behind a wrong loss.
@@ -100,18 +115,16 @@ def _pairs(alone: list[Contender], remedies: Sequence[Remedy]) -> list[Remedy]:
     pairs = [(best[0], other) for other in [*([anchor] if anchor else []), *best[1:]]][:PAIRED]
     movers = [remedy for remedy in best if remedy.name in GENERIC][:PAIRED]
     pairs += [(anchor, mover) for mover in movers] if anchor is not None else []
-    return [_joined(a, b) for a, b in pairs if not set(a.change or {}) & set(b.change or {})]
+    return [(a, b) for a, b in pairs if not set(a.change or {}) & set(b.change or {})]
 
 
-def _joined(a: Remedy, b: Remedy) -> Remedy:
-    return Remedy(f"{a.name} + {b.name}", f"{a.why}; {b.why}", {**(a.change or {}), **(b.change or {})})
-
-
-def _winner(arena: Arena, before: float, field: list[Contender]) -> Contender | None:
-    gainers = [c for c in field if better(c.course.score, before, arena.smallest)]
+def _winner(arena: Arena, before: float, size: float, field: list[Contender]) -> Contender | None:
+    """Later ones must pay for their size: of many small gains on one seed most are luck."""
+    toll = {id(c): max(1.0, (c.size - size) / PAID if size else 1.0) * arena.smallest for c in field}
+    gainers = [c for c in field if better(settled(c.course), before, toll[id(c)])]
     if not gainers:
         return None
-    top = max(c.course.score for c in gainers)
+    top = max(settled(c.course) for c in gainers)
     gain = top - before if math.isfinite(before) else abs(top)
-    near = [c for c in gainers if c.course.score >= top - max(CERTAIN * arena.smallest / 0.01, TIED * gain)]
-    return min(near, key=lambda c: (c.size, -c.course.score))
+    near = [c for c in gainers if settled(c.course) >= top - max(CERTAIN * arena.smallest / 0.01, TIED * gain)]
+    return min(near, key=lambda c: (c.size, -settled(c.course)))

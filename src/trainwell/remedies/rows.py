@@ -82,6 +82,22 @@ def split(rows: Rows, held_out: float, seed: int) -> tuple[Rows, Rows]:
     return rows.at(torch.from_numpy(np.sort(order[n:]))), rows.at(torch.from_numpy(np.sort(order[:n])))
 
 
+def folded(rows: Rows, parts: int, seed: int) -> list[tuple[Rows, Rows]]:
+    """Disjoint parts to judge by, as many as asked for, each with the rest to train on; classes in proportion."""
+    order = stratified_order(_strata(rows.y), stream(seed, "cure", "folds"))
+    pieces = [np.sort(piece) for piece in np.array_split(order, parts)]
+    rest = [np.sort(np.concatenate([p for p in pieces if p is not piece])) for piece in pieces]
+    return [
+        (rows.at(torch.from_numpy(kept)), rows.at(torch.from_numpy(piece)))
+        for kept, piece in zip(rest, pieces, strict=True)
+    ]
+
+
+def together(a: Rows, b: Rows) -> Rows:
+    """The rows of both."""
+    return Rows(torch.cat([a.x, b.x]), torch.cat([a.y, b.y]))
+
+
 def _strata(y: Tensor) -> np.ndarray:
     flat = y.reshape(len(y), -1).double().numpy()
     _, codes = np.unique(flat, axis=0, return_inverse=True)

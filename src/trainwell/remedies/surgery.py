@@ -14,7 +14,7 @@ from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
 from trainwell.base import Registry
-from trainwell.remedies import initialising, surgery_modules
+from trainwell.remedies import initialising, surgery_modules, surgery_shape
 from trainwell.remedies.pairing import LOSSES, with_loss
 from trainwell.remedies.rows import Rows
 from trainwell.remedies.training import ModuleEdit, Training, fitting
@@ -154,6 +154,9 @@ CHANGES: Registry[Change] = Registry(
         "module.output": output,
         "module.add_activation": _module(surgery_modules.add_activation),
         "module.activation": _module(surgery_modules.with_activation),
+        "module.depth": _module(surgery_shape.shallower),
+        "module.width": _module(surgery_shape.wider),
+        "module.residual": _module(surgery_shape.residual),
         "module.norm": _module(surgery_modules.with_norm),
         "regularisation.dropout": _module(surgery_modules.dropout),
         "module.initialiser": _module(initialising.redrawn),
@@ -178,7 +181,8 @@ STEPS: dict[str, float] = {
     "regularisation.dropout": 1, "regularisation.clip_norm": 1, "training.batch_size": 1, "schedule.name": 1,
     "data.scale_inputs": 1, "data.scale_targets": 1, "module.trainable": 1, "optimizer.name": 2, "loss.name": 2,
     "module.output": 2, "module.initialiser": 2, "module.activation": 3, "module.add_activation": 3,
-    "module.outputs": 3, "module.norm": 4, "module.recurrent": 4,
+    "module.outputs": 3, "module.norm": 4, "module.recurrent": 4, "module.width": 3, "module.depth": 3,
+    "module.residual": 4,
 }  # fmt: skip
 """How large a change is: 1 a value, 2 a part, 3 the structure, 4 new kinds of layers. An assumption of ours."""
 

@@ -268,10 +268,12 @@ def recurrent(module: nn.Module, x: Tensor, kind: str) -> ModuleEdit | None:
 
 
 def dropout(module: nn.Module, x: Tensor, rate: float) -> ModuleEdit | None:
-    """With this rate in all layers of dropout, and in all calls of its functions."""
+    """With this rate in all layers of dropout, and in all calls; new ones behind hidden linear layers."""
     layers = [layer for layer in module.modules() if isinstance(layer, DROPOUTS)]
     inside = len(calls(module, x).rates) > len(layers)
     rnns = [layer for layer in module.modules() if isinstance(layer, nn.RNNBase) and layer.num_layers > 1]
+    if not layers and not inside and rate > 0:
+        return _dropping(module, x, rate)
 
     def edit(fresh: nn.Module) -> nn.Module:
         for layer in fresh.modules():
@@ -282,6 +284,13 @@ def dropout(module: nn.Module, x: Tensor, rate: float) -> ModuleEdit | None:
         return Overridden(fresh, None, None, rate) if inside else fresh
 
     return edit if layers or inside or rnns else None
+
+
+def _dropping(module: nn.Module, x: Tensor, rate: float) -> ModuleEdit | None:
+    body = anatomy(module, x)
+    hidden = [] if body is None else [name for name in body.weighted if name != body.last]
+    linear = [name for name in hidden if isinstance(module.get_submodule(name), nn.Linear)]
+    return _followed(linear, lambda layer: nn.Dropout(rate))
 
 
 def trainable(module: nn.Module, x: Tensor, which: str) -> ModuleEdit | None:

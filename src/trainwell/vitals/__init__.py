@@ -6,4 +6,5 @@ entered in the table at the foot of `measures.py` under the name that records, r
 """
 
 from trainwell.vitals.measures import MEASURES as MEASURES, Measure as Measure
-from trainwell.vitals.observe import observe as observe, sampling as sampling
+from trainwell.vitals.observe import observe as observe, sampling as sampling, spacing as spacing
+from trainwell.vitals.scatter import noise_scale as noise_scale

@@ -1,16 +1,18 @@
-"""What enters a user's module: the inputs of a training pass, and passes without gradients, in which mode."""
+"""What enters a user's module: the inputs of a training pass, and passes without gradients, in which mode; and what is
+told of updates. Where steps are short both are listened to only when there is something to be seen."""
 
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainwell.vitals.gathered import Pace
+from trainwell.vitals.gathered import NEVER, Pace
 from trainwell.vitals.inside import Hook
 
-LEAN_FROM, LEAN = 64, 1e-3
-"""From this step on, where a step takes less than so many seconds, a hook at each pass costs too much."""
+LEAN_FROM, LEAN, TIMED = 64, 1e-3, 16
+"""From this step on, where one takes less than so many seconds, hooks at each step cost too much; so many are timed."""
 
 
 class Door:
@@ -29,6 +31,7 @@ class Door:
         self.given: tuple[tuple[Any, ...], dict[str, Any]] | None = None
         self.passes = [0, 0]
         self._model, self._judge, self._hook = model, judge, None
+        self._times: list[float] = []
         self.lean, self._last, self._expected = False, 0, -1
 
     def open(self) -> None:
@@ -46,10 +49,17 @@ class Door:
         """Whether there is anything to do after this step."""
         return self._hook is not None or step in (LEAN_FROM, self._expected)
 
+    def next(self, step: int) -> int:
+        """The first step after this one for which `watched` may hold, or one before it."""
+        return step if self._hook is not None else self._expected if self._expected > step else NEVER
+
     def keep(self, step: int, pace: Pace) -> None:
         """After a step: open or shut, as its time asks."""
+        if LEAN_FROM - TIMED <= step <= LEAN_FROM:
+            self._times.append(pace.clock())
         if step == LEAN_FROM:
-            self.lean = pace.of_a_step < LEAN
+            steps = [end - begin for begin, end in zip(self._times, self._times[1:], strict=False)]
+            self.lean = median(steps) < LEAN  # of neither a look nor another program that came between
         if self.lean:
             (self.open if step == self._expected else self.shut)()
 
@@ -75,3 +85,30 @@ class Door:
         self.passes[0 if module.training else 1] += 1
         if args and isinstance(args[0], Tensor):
             self._judge(args[0])
+
+
+class Ears:
+    """Hooks of optimizers.
+
+    Args:
+        told: is called just before each update, as `register_step_pre_hook` calls.
+
+    Attributes:
+        optimizers: that are listened to. hooks: at present.
+    """
+
+    def __init__(self, told: Callable[..., Any]) -> None:
+        self.optimizers: list[Any] = []
+        self.hooks: list[Any] = []
+        self._told = told
+
+    def open(self) -> None:
+        """Be told of updates from now on."""
+        if not self.hooks:
+            self.hooks = [optimizer.register_step_pre_hook(self._told) for optimizer in self.optimizers]
+
+    def shut(self) -> None:
+        """Be told no more."""
+        for hook in self.hooks:
+            hook.remove()
+        self.hooks = []

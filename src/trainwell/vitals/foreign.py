@@ -4,7 +4,7 @@ The cheap things are noted at every step; at some steps the layers are looked at
 is changed: no random number is drawn, no mode or gradient set, no graph kept.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -17,44 +17,55 @@ EXACT = 1e-3  # relative difference, below which two gradients are one
 
 
 class Weights:
-    """The weights of some layers, at one update: gradients just before it, and how far they moved."""
+    """The weights of some layers, at one update: gradients just before it, and how far they moved.
 
-    def __init__(self, model: nn.Module, layers: Sequence[Layer]) -> None:
-        named = dict(model.named_parameters(remove_duplicate=False))
-        self._named = {layer.name: [named[key] for key in layer.weights] for layer in layers}
-        self._gradients: dict[str, Tensor] = {}
-        self._before: dict[str, list[Tensor]] = {}
-        self.silent: dict[str, bool] = {}
+    Args:
+        named: all parameters by name. layers: those to look at.
+
+    Attributes:
+        parameters: their matrices.
+    """
+
+    def __init__(self, named: Mapping[str, nn.Parameter], layers: Sequence[Layer]) -> None:
+        pairs = [(layer.name, named[key]) for layer in layers for key in layer.weights]
+        self._owners, self.parameters = [name for name, _ in pairs], [p for _, p in pairs]
+        self._gradients: tuple[list[str], Tensor] | None = None
+        self._before: list[Tensor] = []
 
     @torch.no_grad()
     def before_update(self) -> None:
         """Note gradients, and some rows of the weights."""
-        flat = [(name, p) for name, group in self._named.items() for p in group if p.grad is not None]
-        norms = norms_of([dense(p.grad) for _, p in flat])
-        self._gradients = {}
-        for (name, _), norm in zip(flat, norms, strict=True):
-            old = self._gradients.get(name)
-            self._gradients[name] = norm if old is None else torch.hypot(old, norm)
-        self._before = {name: [rows_of(p).clone() for p in group] for name, group in self._named.items()}
+        have = [
+            (name, dense(p.grad)) for name, p in zip(self._owners, self.parameters, strict=True) if p.grad is not None
+        ]
+        if have:
+            self._gradients = by_layer([name for name, _ in have], norms_of([g for _, g in have]))
+        self._before = [rows_of(p).clone() for p in self.parameters]
 
     @torch.no_grad()
-    def after_update(self) -> dict[tuple[str, str], Tensor]:
-        """(layer, signal) → a number: gradient-norm, update-ratio, weight-norm."""
-        signals: dict[tuple[str, str], Tensor] = {
-            (name, "gradient-norm"): norm for name, norm in self._gradients.items()
-        }
-        flat = [(name, p) for name, group in self._named.items() for p in group]
-        sizes = norms_of([p.detach() for _, p in flat])
-        for (name, _), size in zip(flat, sizes, strict=True):
-            old = signals.get((name, "weight-norm"))
-            signals[name, "weight-norm"] = size if old is None else torch.hypot(old, size)
-        for name, before in self._before.items():
-            moved = _joint_norm([rows_of(p) - b for p, b in zip(self._named[name], before, strict=True)])
-            size = _joint_norm(before)
-            still = torch.where(moved == 0, moved, torch.ones_like(moved))
-            signals[name, "update-ratio"] = torch.where(size == 0, still, moved / size)
-        self._before = {}
-        return signals
+    def after_update(self) -> tuple[list[tuple[str, str]], list[Tensor]]:
+        """(layer, signal), and their values in vectors one after another: gradient-norm, weight-norm, update-ratio."""
+        if not self.parameters:
+            return [], []
+        before, rows = self._before, [rows_of(p) for p in self.parameters]
+        names, sizes = by_layer(self._owners, norms_of([p.detach() for p in self.parameters]))
+        between = torch._foreach_sub(rows, before)  # pyright: ignore[reportPrivateImportUsage]
+        (_, moved), (_, old) = (by_layer(self._owners, norms_of(tensors)) for tensors in (list(between), before))
+        ratio = torch.where(old == 0, (moved != 0).to(moved.dtype), moved / old)
+        self._before = []
+        keys = [(name, signal) for signal in ("weight-norm", "update-ratio") for name in names]
+        if self._gradients is None:
+            return keys, [sizes, ratio]
+        return [*((name, "gradient-norm") for name in self._gradients[0]), *keys], [self._gradients[1], sizes, ratio]
+
+
+def by_layer(owners: Sequence[str], norms: Sequence[Tensor]) -> tuple[list[str], Tensor]:
+    """Names of layers, and the norm over all that is owned by each."""
+    names = list(dict.fromkeys(owners))
+    if len(names) == len(owners):
+        return names, torch.stack(list(norms))
+    shares = [[norm for owner, norm in zip(owners, norms, strict=True) if owner == name] for name in names]
+    return names, torch.stack([torch.linalg.vector_norm(torch.stack(share)) for share in shares])
 
 
 def norms_of(tensors: list[Tensor]) -> list[Tensor]:
@@ -73,11 +84,6 @@ def rows_of(p: Tensor) -> Tensor:
     matrix = p.detach().flatten(1)
     most = max(1, MOST_NUMBERS // matrix.shape[1])
     return matrix[:: -(-len(matrix) // most)]
-
-
-def _joint_norm(parts: Sequence[Tensor]) -> Tensor:
-    norms = [torch.linalg.vector_norm(part) for part in parts]
-    return norms[0] if len(norms) == 1 else torch.linalg.vector_norm(torch.stack(norms))
 
 
 class Accumulation:
@@ -102,7 +108,9 @@ class Accumulation:
         if self._handle is not None:
             self._handle.remove()
         now, old, added = self._parameter.grad, self._old, self._added
-        if now is None or old is None or added is None or not bool(old.any()) or not bool(added.any()):
+        if now is None or old is None or added is None or torch.equal(now, added):
+            return False  # as it should be
+        if not bool(old.any()) or not bool(added.any()):
             return False
         both = old + added
         if bool((now - both).norm() <= EXACT * now.norm()):
@@ -118,6 +126,15 @@ class Accumulation:
 def _parallel(a: Tensor, b: Tensor) -> bool:
     scale = a.norm() * b.norm()
     return a.numel() > 1 and bool(scale > 0) and float((a * b).sum() / scale) > 1 - PARALLEL
+
+
+def learning(layers: Sequence[Layer], named: Mapping[str, nn.Parameter], held: Container[int]) -> list[Layer]:
+    """Layers whose weights are all trained. `held`: ids of the parameters in optimizers, empty where none is known."""
+
+    def learns(p: nn.Parameter) -> bool:
+        return p.requires_grad and (not held or id(p) in held)
+
+    return [layer for layer in layers if all(learns(named[key]) for key in layer.weights)]
 
 
 def witness_of(parameters: Iterable[nn.Parameter]) -> nn.Parameter | None:

@@ -1,8 +1,9 @@
 """What is gathered over the steps of a user's training: losses, batches, and when to look at the layers again."""
 
-import time
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -11,17 +12,34 @@ from torch import Tensor
 
 from trainwell.engine.record import Record
 from trainwell.vitals.inside import Inside
-from trainwell.vitals.losses import LossReading, read_loss
+from trainwell.vitals.losses import CLASS_LOSSES, LossReading, read_loss
 from trainwell.vitals.rows import Rows
-from trainwell.vitals.scale import Scale
+from trainwell.vitals.scale import Scale, sums_of
+from trainwell.vitals.sureness import Sureness
 
 SHARE = 0.008  # of the time, for looks between those at powers of two
 FLUSH = 64  # losses that wait on the device
 WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
 ENOUGH = 4096  # targets that are remembered
 OF_A_BATCH = 512
+READ = 4  # looks at which the graph of the loss is read; then at every so many
 NEVER = 2**62
 MEMBER = [0]
+
+
+@dataclass
+class Sight:
+    """What the looks have shown, beside the signals in the record."""
+
+    order: list[str] = field(default_factory=list)
+    functions: dict[str, str] = field(default_factory=dict)
+    bends: int | None = None
+    chained: dict[tuple[str, str], bool] = field(default_factory=dict)
+    weighted: int | None = None
+    symmetric: tuple[str, ...] = ()
+    without_gradient: Counter[str] = field(default_factory=Counter)
+    updates: int = 0
+    accumulating: list[int] = field(default_factory=lambda: [0, 0])
 
 
 class Losses:
@@ -93,7 +111,7 @@ class Batches:
         rows: prints of those trained on and judged by. sizes: of the batches.
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given.
         penalties: share of the loss that is not loss_fn of outputs and targets.
-        constant: whether all outputs were alike.
+        constant: whether all outputs were alike. sureness: how often the surest outputs are wrong.
     """
 
     def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
@@ -104,11 +122,15 @@ class Batches:
         self.penalties: list[float] = []
         self.ranges: list[tuple[float, float]] = []
         self.constant: list[bool] = []
-        self._seen = 0
+        self.sureness = Sureness()
+        self.single = [0, 0]
+        self._seen = self._looks = 0
 
     def look(self, loss: object, inputs: object, targets: object, outputs: object, inside: Inside) -> None:
         """Take in one batch."""
-        if isinstance(loss, Tensor) and loss.grad_fn is not None:
+        self._looks += 1
+        known = self.reading.kind and self._looks > READ and self._looks % READ
+        if isinstance(loss, Tensor) and loss.grad_fn is not None and not known:
             reading = read_loss(loss)
             self.reading = reading if reading.kind or not self.reading.kind else self.reading
         x = inputs if isinstance(inputs, Tensor) else None
@@ -116,20 +138,33 @@ class Batches:
         if x is not None and x.dim():
             self.sizes[len(x)] += 1
             self.rows.train(x)
-            if x.is_floating_point():
-                self.outside.add(x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None])
-        if inside.entering is not None:
-            self.scale.add(inside.entering)
+        self._note_scale(x, inside.entering)
         if y is not None and y.dim() and self._seen < ENOUGH:
+            if len(y) >= 8 and y.dim() == 1 and not y.is_floating_point():
+                self.single[0] += bool((y == y[0]).all())
+                self.single[1] += 1
             self.targets.append(y.detach()[:OF_A_BATCH].clone())
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape
         if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.numel():
             z = outputs.detach()
-            self.ranges.append((float(z.min()), float(z.max())))
-            self.constant.append(len(z) > 1 and bool((z - z[:1]).abs().max() <= 1e-6 * z.abs().max()))
+            if y is not None and self.reading.kind in CLASS_LOSSES:
+                self.sureness.look(z, y)
+            low, high, apart = torch.stack([*z.aminmax(), (z - z[:1]).abs_().max()]).tolist()
+            self.ranges.append((low, high))
+            self.constant.append(len(z) > 1 and apart <= 1e-6 * max(abs(low), abs(high)))
             if self._loss_fn is not None and isinstance(loss, Tensor) and y is not None:
                 self._note_penalty(float(loss.detach()), z, targets)
+
+    def _note_scale(self, x: Tensor | None, entering: Tensor | None) -> None:
+        """Of the inputs as they are given, and of what reaches the first layer, which often are the same."""
+        sums, flat = None, None
+        if x is not None and x.dim() and x.is_floating_point():
+            flat = x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None]
+            self.outside.take(sums := sums_of(flat))
+        if entering is not None:
+            same = flat is not None and entering.data_ptr() == flat.data_ptr() and entering.shape == flat.shape
+            self.scale.take(sums if same else sums_of(entering))
 
     def _note_penalty(self, whole: float, outputs: Tensor, targets: object) -> None:
         assert self._loss_fn is not None
@@ -147,14 +182,14 @@ class Pace:
         self._every, self._spent, self._each = every, 0.0, float("inf")
         self._first: tuple[int, float, float] | None = None  # step, time and time spent after the first look
 
+    @staticmethod
+    def clock() -> float:
+        """Seconds."""
+        return perf_counter()
+
     def spend(self, since: float) -> None:
         """Count the time of a look that began then."""
-        self._spent += time.perf_counter() - since
-
-    @property
-    def of_a_step(self) -> float:
-        """Seconds between the first look's step and the last one's, a step; looks left out, the first one too."""
-        return self._each
+        self._spent += self.clock() - since
 
     def plan(self, now: int) -> None:
         """After a look in step `now`."""
@@ -169,7 +204,7 @@ class Pace:
 
     def _pace(self, now: int) -> float:
         """Seconds a step, without looks; the first look is the start, since what comes before it is not training."""
-        clock = time.perf_counter()
+        clock = self.clock()
         if self._first is None:
             self._first = now, clock, self._spent
         step, began, spent = self._first

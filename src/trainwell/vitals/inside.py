@@ -53,6 +53,9 @@ STRAIGHT = frozenset(
 JOINING = frozenset("add sub mul div matmul mm bmm addmm einsum cat concat stack".split())
 """Of these, functions that may join two paths: behind a sum with another path nothing is missing."""
 
+MULTIPLYING = frozenset("mul div matmul mm bmm addmm einsum".split())
+"""Of these, functions that bend where both tensors come from layers: x · x is no straight map."""
+
 PRODUCTS = frozenset("linear conv1d conv2d conv3d conv_transpose1d conv_transpose2d conv_transpose3d".split())
 
 LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
@@ -192,7 +195,7 @@ class Inside:
         def note(given: tuple[object, ...], output: object) -> None:
             self._settle()
             if layer.name not in self.order:
-                if not self.order and given and isinstance(given[0], Tensor) and given[0].is_floating_point():
+                if self.entering is None and given and isinstance(given[0], Tensor) and given[0].is_floating_point():
                     self.entering = _units_last(layer, given[0].detach())
                 self.order.append(layer.name)
             self.bends += isinstance(layer.module, BENT)
@@ -221,7 +224,8 @@ class Inside:
 
     def passed(self, name: str, given: tuple[object, ...], output: object) -> None:
         """A function was applied: what comes from a layer still does, bent or straight."""
-        straight = name.strip("_") in STRAIGHT or name in LOOKS
+        both = name.strip("_") in MULTIPLYING and sum(self._path(part) is not None for part in given[:2]) == 2
+        straight = (name.strip("_") in STRAIGHT or name in LOOKS) and not both
         self.bends += not straight
         if not isinstance(output, Tensor) or name.strip("_") in PRODUCTS or not given:
             return
@@ -243,15 +247,16 @@ class Inside:
 
     @torch.no_grad()
     def _measure(self, layer: Layer, function: str, output: Tensor) -> None:
-        apart = output.detach().flatten(1) if output.dim() > 1 else output.detach()[:, None]
-        apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_SAMPLES) or 1].float()
         units = _units_last(layer, output.detach())
         if not units.numel() or units.dim() != 2:
             return
         units = units[:: -(-len(units) // MOST_SAMPLES)].float()
-        view = LayerView(layer.name, function, EMPTY, activation=units[None])
-        seen = LayerView(layer.name, function, EMPTY, activation=apart[None])
-        if (left := MEASURES["signal-std"](seen)) is not None:  # by sample: places of an image differ at their borders
+        view = seen = LayerView(layer.name, function, EMPTY, activation=units[None])
+        if output.dim() > 2:  # by sample: places of an image differ at their borders
+            apart = output.detach().flatten(1)
+            apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_SAMPLES) or 1].float()
+            seen = LayerView(layer.name, function, EMPTY, activation=apart[None])
+        if (left := MEASURES["signal-std"](seen)) is not None:
             self.signals[layer.name, "signal-std"] = left
         for name in OF_LAYERS:
             if (value := MEASURES[name](view)) is not None:

@@ -55,7 +55,12 @@ WEIGHTED = frozenset(
 )
 """Where a network's layers begin; a loss has none of them."""
 
+SMOOTHING = frozenset("NllLoss NllLoss2D LogSoftmax Sum Mean Neg Mul Add Div MaskedFill".split())
+"""Nodes of a cross-entropy with label smoothing."""
+
 MOST_NODES = 200
+
+CLASS_LOSSES = ("cross-entropy", "nll", "binary-logits", "binary", "margin")
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,8 @@ class LossReading:
         shape: of the outputs as the loss took them.
         compared: the shape in which outputs and targets were compared; larger than `shape` when they broadcast.
         terms: how many terms were summed up without being divided by their number; 1 for a mean, 0 when unknown.
+        delta: of a huber loss, where the parabola ends. slope: its slope from there on (1 for torch's smooth L1).
+        alone: whether nothing is added to it. weighted: whether classes or samples have weights, which are not known.
     """
 
     kind: str = ""
@@ -76,6 +83,10 @@ class LossReading:
     shape: tuple[int, ...] = ()
     compared: tuple[int, ...] = ()
     terms: int = 1
+    delta: float = 1.0
+    slope: float = 1.0
+    alone: bool = True
+    weighted: bool = False
 
     @property
     def broadcasts(self) -> bool:
@@ -94,12 +105,35 @@ def read_loss(loss: Tensor) -> LossReading:
     below, compared = through(source(node))
     after = path_to(node, loss.grad_fn)
     if kind != "nll":
-        return LossReading(kind, output_of(below), shape_of(below), compared, _terms(node, size(compared), after))
+        beta, delta = getattr(node, "_saved_beta", None), getattr(node, "_saved_delta", 1.0)
+        ends = (delta, delta) if beta is None else (beta, 1.0)
+        terms = _terms(node, size(compared), after)
+        ends = ends if kind == "huber" else (1.0, 1.0)
+        more = not after & {"Add", "Sub"}, _weighted(node)
+        return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more)
     rows = shape_of(below)
     terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, after)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
-    return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms)
+    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node)
+    return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms, *rest)
+
+
+def _smoothed(loss: Tensor) -> bool:
+    """Whether all that is added up comes from one log-softmax, as torch's label smoothing does it."""
+    names = [name_of(node) for node in nodes_above(loss.grad_fn)]
+    return names.count("LogSoftmax") == 1 and set(names) <= SMOOTHING | ALIASES
+
+
+def _weighted(node: Node) -> bool:
+    """Whether a loss of torch has weights of classes; after `backward` they are gone, but that they were is seen."""
+    for name in ("_saved_weight", "_saved_pos_weight"):
+        try:
+            if getattr(node, name, None) is not None:
+                return True
+        except RuntimeError:  # it was there, and was freed
+            return True
+    return False
 
 
 def _terms(node: Node, compared: int, after: frozenset[str]) -> int:

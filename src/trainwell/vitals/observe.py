@@ -9,6 +9,13 @@ from torch import Tensor
 from trainwell.engine.moment import Moment, WantsLayers
 from trainwell.engine.record import Record
 from trainwell.vitals.measures import MEASURES
+from trainwell.vitals.scatter import COMMON, SCATTER, apart
+
+LOOKS, APART = 24, 32
+"""Looks at a whole training beside those at powers of two, and updates between two of them at the least.
+
+A look takes a quarter to four fifths of the time of an update: so all take about one or two percent.
+"""
 
 Signal = tuple[str, str, Tensor]  # layer ("" for the whole network), signal, (K,)
 
@@ -24,6 +31,15 @@ def sampling(every: int) -> WantsLayers:
     return lambda step: every > 0 and step > 0 and (step % every == 0 or step & (step - 1) == 0)
 
 
+def spacing(updates: int) -> int:
+    """`every` for a training of so many updates; a function of the plan, as what is found may change the training.
+
+    >>> spacing(400), spacing(64_000)
+    (32, 2666)
+    """
+    return max(APART, updates // LOOKS)
+
+
 def observe(moment: Moment, record: Record) -> None:
     """Note what this moment shows of the members still in training; with its layers, all that is measured of them."""
     signals = list(signals_of(moment))
@@ -32,8 +48,9 @@ def observe(moment: Moment, record: Record) -> None:
     rows = [moment.members, moment.active, *(values for _, _, values in signals)]
     members, active, *values = transferred(rows)
     alive = active.astype(bool)
+    who = members[alive].astype(np.int64).tolist()
     for (layer, signal, _), row in zip(signals, values, strict=True):
-        record.add(moment.step, layer, signal, members[alive].astype(np.int64), row[alive])
+        record.add(moment.step, layer, signal, who, row[alive])
 
 
 def signals_of(moment: Moment) -> Iterator[Signal]:
@@ -45,14 +62,20 @@ def signals_of(moment: Moment) -> Iterator[Signal]:
         yield "", "train_loss", moment.evaluation.train_loss
         yield "", "validation_loss", moment.evaluation.loss
         yield "", "validation_metric", moment.evaluation.metric
+    if moment.gradients is not None:
+        scatter, common = apart(*moment.gradients)
+        yield "", SCATTER, scatter
+        yield "", COMMON, common
     for view in moment.layers or ():
         for name, measure in MEASURES.items():
             if (values := measure(view)) is not None:
                 yield view.name, name, values
 
 
+@torch.no_grad()
 def transferred(rows: list[Tensor]) -> np.ndarray:
     """(R, K) float64 on the host, from R tensors (K,), in one copy. Identities survive it: they are far below 2^24."""
     device = rows[-1].device
-    precise = torch.float32 if device.type == "mps" else torch.float64
-    return torch.stack([row.detach().to(device, precise) for row in rows]).cpu().numpy().astype(np.float64)
+    precise = torch.float64 if any(row.dtype == torch.float64 for row in rows) else torch.float32
+    alike = [row if row.dtype == precise and row.device == device else row.to(device, precise) for row in rows]
+    return torch.stack(alike).cpu().numpy().astype(np.float64)

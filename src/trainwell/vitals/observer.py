@@ -7,10 +7,8 @@ Observation changes nothing, and costs a stated share of the time: the loss is n
 looked at in steps 1, 2, 4, 8 …, and between them as often as the share permits.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,10 +17,10 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from trainwell.engine.record import Record
-from trainwell.vitals.door import Door
-from trainwell.vitals.foreign import Accumulation, Weights, bare, witness_of
-from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace
-from trainwell.vitals.inside import Inside, Layer, layers_of
+from trainwell.vitals.door import Door, Ears
+from trainwell.vitals.foreign import Accumulation, Weights, bare, learning, witness_of
+from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace, Sight
+from trainwell.vitals.inside import Inside, layers_of
 from trainwell.vitals.origin import Origin, locate, not_finite, of_backward
 from trainwell.vitals.program import (
     MODAL,
@@ -34,25 +32,11 @@ from trainwell.vitals.program import (
     stuck_parameters,
     symmetric_layers,
 )
+from trainwell.vitals.scatter import Scatter
 from trainwell.vitals.targets import targets_of
 
 OFTEN = 64
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
-
-
-@dataclass
-class Sight:
-    """What the looks have shown, beside the signals in the record."""
-
-    order: list[str] = field(default_factory=list)
-    functions: dict[str, str] = field(default_factory=dict)
-    bends: int | None = None
-    chained: dict[tuple[str, str], bool] = field(default_factory=dict)
-    weighted: int | None = None
-    symmetric: tuple[str, ...] = ()
-    without_gradient: Counter[str] = field(default_factory=Counter)
-    updates: int = 0
-    accumulating: list[int] = field(default_factory=lambda: [0, 0])
 
 
 class Observer:
@@ -83,6 +67,7 @@ class Observer:
         self._model, self._deep = bare(model)
         self._layers = layers_of(self._model)
         self._losses, self._batches, self._pace = Losses(self.record), Batches(loss_fn), Pace(every)
+        self._sureness = self._batches.sureness
         self._sight, self._origin, self._notes = Sight(), None, dict[str, None]()
         self._optimizers: list[Any] = []
         self._held: set[int] = set()
@@ -91,11 +76,15 @@ class Observer:
         self._weights: Weights | None = None
         self._accumulation: Accumulation | None = None
         self._door = Door(model, lambda x: self.guarded(lambda: self._batches.rows.judge(x)))
+        self._named: dict[str, nn.Parameter] = {}
+        self._scatter = Scatter()
         self._kept: dict[str, Tensor] | None = None  # weights of before a NaN
         self._found = False  # whether there was one
         self._updated, self._updates = False, 0
+        self._idle_until = 0  # of short steps those before this one have nothing to be seen but their loss
         self._in_eval, self._judged = 0, [0, 0]  # judgements in training mode, and all
         self._handles: list[Any] = []
+        self._ears = Ears(self._before_update)
         self._followed = True  # whether every optimizer tells of its updates
         self._attach(optimizers)
         self.guarded(self._prepare)
@@ -109,12 +98,13 @@ class Observer:
         for optimizer in optimizers:
             self._know(optimizer)
             if hasattr(optimizer, "register_step_pre_hook"):
-                self._handles.append(optimizer.register_step_pre_hook(self._before_update))
+                self._ears.optimizers.append(optimizer)
             else:
                 self._followed = False
                 self._note(f"{type(optimizer).__name__} has no hooks: gradients and updates are not looked at.")
         if not optimizers:
             self._handles.append(register_optimizer_step_pre_hook(self._discover))
+        self._ears.open()
 
     def _know(self, optimizer: Any) -> None:
         """The parameters that it updates; the witness is one of them."""
@@ -136,10 +126,12 @@ class Observer:
         """Take every hook away; the training is over."""
         if not self.closed:
             self.guarded(self._losses.end)
+            self.guarded(lambda: self._note_signals([], []))
             self.closed = True
             for handle in self._handles:
                 handle.remove()
             self._handles.clear()
+            self._ears.shut()
             self._door.shut()
             self._disarm()
 
@@ -169,6 +161,8 @@ class Observer:
             total = g.sum().item()
             if total - total != 0:  # NaN or infinite
                 self.guarded(self._trace)
+        if self._scatter.waits:
+            self.guarded(self._compare)
         if self._weights is not None:
             self.guarded(self._look_before)
 
@@ -180,6 +174,10 @@ class Observer:
         value = self._losses.add(loss)
         if not self._root.training:
             self._in_eval += 1
+        if self._sureness.wanted and isinstance(outputs, Tensor):
+            self._sureness.kept.append((outputs.detach(), targets))
+        if self.steps < self._idle_until and value - value == 0:
+            return
         if self._kept is not None and (value - value != 0 or self._found):
             self.guarded(lambda: self._trace_later(inputs))
         elif self._door.lean and self.steps % OFTEN == 0:
@@ -195,10 +193,13 @@ class Observer:
         if self.steps + 1 >= self._pace.next and self._inside is None:
             self.guarded(self._prepare)
         self._updated = False
+        if self._door.lean and self._weights is None and not self._scatter.waits:
+            self._ears.shut()
+            self._idle_until = min(self._door.next(self.steps), self._pace.next - 1, -(-self.steps // OFTEN) * OFTEN)
 
     def validate(self, values: dict[str, float]) -> None:
         """Note a judgement: loss and metrics by name; the first metric also under `validation_metric`."""
-        self.judgements += 1
+        self.judgements, self._idle_until = self.judgements + 1, 0
         train, evaluation = self._door.passes
         if train or evaluation:
             self._judged[1] += 1
@@ -217,60 +218,74 @@ class Observer:
 
     def _prepare(self) -> None:
         """Hooks for the step that comes."""
-        began = time.perf_counter()
+        began = self._pace.clock()
         if self._layers and self._pace.next <= self.steps + 1:
             self._inside = Inside(self._layers)
             self._inside.attach(self._root, deep=self._deep)
-            self._weights = Weights(self._model, self._learning_layers())
-            if self._witness is not None and self._updated:
+            self._named = dict(self._model.named_parameters(remove_duplicate=False))
+            self._weights = Weights(self._named, learning(self._layers, self._named, self._held))
+            self._ears.open()
+            if self._witness is not None and (self._updated or (self._door.lean and self._updates)):
                 self._accumulation = Accumulation(self._witness)
         self._pace.spend(began)
 
     def _look_before(self) -> None:
         """Just before the update of a step that is looked at."""
-        began, sight = time.perf_counter(), self._sight
+        began, sight = self._pace.clock(), self._sight
         assert self._weights is not None
         self._weights.before_update()
+        if len(self._optimizers) == 1:  # of several each has its own moment
+            self._scatter.look(self._weights.parameters)
         if self._accumulation is not None:
             sight.accumulating[0] += self._accumulation.judge()
             sight.accumulating[1] += 1
             self._accumulation = None
-        sight.without_gradient.update(
-            n for n, p in self._model.named_parameters() if p.requires_grad and p.grad is None
-        )
+        own = {id(p): name for name, p in reversed(self._named.items())}  # of one that has two names the first
+        missing = [n for n, p in self._named.items() if p.grad is None and p.requires_grad and own[id(p)] == n]
+        sight.without_gradient.update(missing)
         if not sight.updates:
-            sight.symmetric = symmetric_layers(self._model, self._learning_layers())
+            sight.symmetric = symmetric_layers(self._model, learning(self._layers, self._named, self._held))
         sight.updates += 1
+        self._pace.spend(began)
+
+    def _compare(self) -> None:
+        """In the step after a look: how far its gradients lie from those of the look."""
+        began = self._pace.clock()
+        self._scatter.compare(self.steps + 1)
         self._pace.spend(began)
 
     def _finish(self, loss: Tensor | float, inputs: object, targets: object, outputs: object) -> None:
         """After the update of a step that is looked at."""
-        began, sight = time.perf_counter(), self._sight
+        began, sight = self._pace.clock(), self._sight
         inside, weights = self._inside, self._weights
         assert inside is not None and weights is not None
         began -= inside.spent  # in the passes
         self._disarm()
-        signals = {**inside.signals, **(weights.after_update() if self._updated else {})}
+        moved = weights.after_update() if self._updated else ([], [])
         if inside.order:
             sight.order = sight.order or inside.order
             sight.bends, sight.weighted, sight.chained = inside.bends, len(inside.order), inside.chained
         sight.functions |= inside.functions
-        self._note_signals(signals)
+        self._note_signals([*inside.signals, *moved[0]], [*inside.signals.values(), *moved[1]])
+        if rates := [float(group["lr"]) for optimizer in self._optimizers for group in optimizer.param_groups]:
+            self.record.add(self.steps, "", "learning_rate", MEMBER, [max(rates)])
         self._batches.look(loss, inputs, targets, outputs, inside)
         self._pace.spend(began)
         self._pace.plan(self.steps)
 
-    def _note_signals(self, signals: dict[tuple[str, str], Tensor]) -> None:
-        """All numbers of a look leave the device in one copy."""
+    def _note_signals(self, keys: list[tuple[str, str]], vectors: list[Tensor]) -> None:
+        """All numbers of a look leave the device in one copy, with the scatter of the gradients at the look before."""
+        pairs, scatters = self._scatter.taken()
+        vectors = [*vectors, *scatters]
+        if not vectors:
+            return
+        numbers = torch.cat([v if v.dtype == torch.float32 else v.float() for v in vectors]).tolist()
         order = {name: i for i, name in enumerate(self._sight.order)}
-        keys = sorted(signals, key=lambda key: order.get(key[0], len(order)))
-        if keys:
-            values = torch.stack([signals[key].detach().float().reshape(()) for key in keys]).tolist()
-            for (layer, signal), value in zip(keys, values, strict=True):
-                self.record.add(self.steps, layer, signal, MEMBER, [value])
-        rates = [float(group["lr"]) for optimizer in self._optimizers for group in optimizer.param_groups]
-        if rates:
-            self.record.add(self.steps, "", "learning_rate", MEMBER, [max(rates)])
+        seen = sorted(zip(keys, numbers, strict=False), key=lambda pair: order.get(pair[0][0], len(order)))
+        for (layer, signal), value in seen:
+            self.record.add(self.steps, layer, signal, MEMBER, [value])
+        for (step, signal), value in zip(pairs, numbers[len(keys) :], strict=True):
+            self.record.add(step, "", signal, MEMBER, [value])
 
     def _disarm(self) -> None:
         if self._inside is not None:
@@ -278,15 +293,6 @@ class Observer:
         if self._accumulation is not None:
             self._accumulation.drop()
         self._inside = self._weights = self._accumulation = None
-
-    def _learning_layers(self) -> list[Layer]:
-        """Layers whose weights are all trained, as far as the optimizers are known."""
-        named, held = dict(self._model.named_parameters(remove_duplicate=False)), self._held
-
-        def learns(p: nn.Parameter) -> bool:
-            return p.requires_grad and (not held or id(p) in held)
-
-        return [layer for layer in self._layers if all(learns(named[key]) for key in layer.weights)]
 
     # --- faults ---
 
@@ -360,7 +366,7 @@ class Observer:
             bends=sight.bends,
             weighted=sight.weighted,
             chains=straight_pairs(self._model, sight.chained),
-            narrowest=narrowest(self._model, sight.order),
+            narrowest=narrowest(self._model, sight.chained, sight.weighted or 0),
             recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
             symmetric=sight.symmetric,
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
@@ -378,6 +384,8 @@ class Observer:
             over=self.closed,
             constant_output=len(batches.constant) >= 3 and all(batches.constant[-3:]),
             output_range=(min(low), max(high)) if low else None,
+            single=(batches.single[0], batches.single[1]),
+            sureness=self._sureness.shares(),
             notes=tuple(self._notes),
         )
 

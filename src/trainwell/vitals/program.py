@@ -1,6 +1,6 @@
 """What is known of a user's training beside the figures of its record: its parts, its loss, its targets, its loop."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,12 @@ from torch import Tensor, nn
 from trainwell.vitals.inside import CONVOLUTIONS, NORMS, Layer
 from trainwell.vitals.losses import LossReading
 from trainwell.vitals.origin import Origin
+from trainwell.vitals.sureness import NONE, Shares
 from trainwell.vitals.targets import Targets
 
 DROPOUTS = (nn.modules.dropout._DropoutNd,)
 MODAL = (*DROPOUTS, nn.modules.batchnorm._BatchNorm)
 """Layers that do one thing in training and another in evaluation."""
-
-CLASS_LOSSES = ("cross-entropy", "nll", "binary-logits", "binary", "margin")
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,8 @@ class Program:
         doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
             were judged by. apart: how far the rows judged by lie from them, in deviations.
         constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
+        single: batches that hold one class, of those with at least eight samples that were looked at.
+        sureness: what `vitals.sureness` tells of the newest outputs.
         notes: what could not be looked at, and why.
     """
 
@@ -95,6 +96,8 @@ class Program:
     apart: float = 0.0
     constant_output: bool = False
     output_range: tuple[float, float] | None = None
+    single: tuple[int, int] = (0, 0)
+    sureness: Shares = NONE
     notes: tuple[str, ...] = ()
 
     @property
@@ -179,10 +182,17 @@ def alike(matrix: Tensor, gates: int = 1) -> bool:
     return bool((rows - rows[:, :1]).abs().max() <= 1e-6 * rows.abs().max())
 
 
-def narrowest(model: nn.Module, order: Sequence[str]) -> int:
-    """Units of the narrowest dense layer that is not the last; 0 where there is none."""
+def narrowest(model: nn.Module, chained: Iterable[tuple[str, str]], weighted: int) -> int:
+    """Units of the narrowest dense layer through which everything passes; 0 where there is none.
+
+    Everything passes only where each of the layers is fed by one other, and feeds one.
+    """
+    pairs = list(chained)
+    fed, feeding = {other for _, other in pairs}, {one for one, _ in pairs}
+    if not len(pairs) == len(fed) == len(feeding) == weighted - 1:
+        return 0
     modules = dict(model.named_modules())
-    units = [m.out_features for name in order[:-1] if isinstance(m := modules.get(name), nn.Linear)]
+    units = [m.out_features for name in feeding if isinstance(m := modules.get(name), nn.Linear)]
     return min(units, default=0)
 
 
@@ -223,6 +233,8 @@ def stuck_parameters(
     fresh = {name for name, module in model.named_modules() if looks_untrained(module)}
     of_fresh = {n for n in named if n.rpartition(".")[0] in fresh}
     trained = [n for n, p in named.items() if p.requires_grad and (not known or id(p) in held)]
+    if known and held - {id(p) for p in named.values()}:  # what was replaced after the optimizer was made
+        of_fresh |= {n for n in named if n not in unreached}
     return Stuck(
         frozen=tuple(n for n, p in named.items() if not p.requires_grad and n in of_fresh and n.endswith("weight")),
         unreached=tuple(n for n in unreached if named[n].requires_grad and n in trained),

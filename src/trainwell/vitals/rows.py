@@ -1,5 +1,7 @@
 """Rows that were trained on and rows that were judged by: how many are alike, and how far apart the two lie."""
 
+from functools import lru_cache
+
 import torch
 from torch import Tensor
 
@@ -78,7 +80,9 @@ def prints_of(x: Tensor) -> list[float] | None:
     if x.dim() < 2 or len(x) < 2 or x.is_complex():
         return None
     flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
-    weights = (
-        torch.arange(1, flat.shape[1] + 1, dtype=torch.float64, device=flat.device).mul_(0.7548776662466927).sin_()
-    )
-    return (flat @ weights).tolist()
+    return (flat @ _weights(flat.shape[1], flat.device)).tolist()
+
+
+@lru_cache(maxsize=4)
+def _weights(columns: int, device: torch.device) -> Tensor:
+    return torch.arange(1, columns + 1, dtype=torch.float64, device=device).mul_(0.7548776662466927).sin_()

@@ -4,6 +4,17 @@ import torch
 from torch import Tensor
 
 MOST_ROWS = 1024  # of a batch
+Sums = tuple[int, Tensor, Tensor]
+
+
+@torch.no_grad()
+def sums_of(x: Tensor) -> Sums | None:
+    """How many rows (N, D), evenly spaced, their sum and that of their squares; None if some are not finite."""
+    if not x.numel():
+        return None
+    x = x[:: -(-len(x) // MOST_ROWS)].double()
+    squares = (x * x).sum(0)
+    return (len(x), x.sum(0), squares) if bool(torch.isfinite(squares).all()) else None
 
 
 class Scale:
@@ -12,21 +23,25 @@ class Scale:
     >>> scale = Scale()
     >>> scale.add(torch.tensor([[0.0, 100.0], [2.0, 300.0]]))
     >>> scale.extremes()
-    {'largest_mean': 200.0, 'largest_std': 100.0, 'smallest_std': 1.0, 'constant': 0.0}
+    {'largest_mean': 200.0, 'largest_std': 100.0, 'smallest_std': 1.0, 'constant': 0.0, 'inputs': 2.0}
     """
 
     def __init__(self) -> None:
         self.rows, self._sum, self._squares = 0, torch.zeros(0), torch.zeros(0)
 
-    @torch.no_grad()
     def add(self, x: Tensor) -> None:
         """Take in rows (N, D); rows of another width begin anew."""
-        x = x[:: -(-len(x) // MOST_ROWS)].double()
-        if not x.numel() or not bool(torch.isfinite(x).all()):
+        self.take(sums_of(x))
+
+    def take(self, sums: Sums | None) -> None:
+        """Take in what `sums_of` gave of rows."""
+        if sums is None:
             return
-        if not self.rows or self._sum.shape != x.shape[1:]:
-            self.rows, self._sum, self._squares = 0, x.new_zeros(x.shape[1]), x.new_zeros(x.shape[1])
-        self.rows, self._sum, self._squares = self.rows + len(x), self._sum + x.sum(0), self._squares + (x * x).sum(0)
+        rows, total, squares = sums
+        if not self.rows or self._sum.shape != total.shape:
+            self.rows, self._sum, self._squares = sums
+        else:
+            self.rows, self._sum, self._squares = self.rows + rows, self._sum + total, self._squares + squares
 
     def moments(self) -> tuple[Tensor, Tensor]:
         """Mean and deviation (D,) of each input."""
@@ -44,4 +59,5 @@ class Scale:
             "largest_std": float(std.max()),
             "smallest_std": float(std.min()),
             "constant": float(still.double().mean()),
+            "inputs": float(len(mean)),
         }

@@ -19,7 +19,8 @@ class Targets:
         task: binary, multiclass or regression, as far as the numbers tell; "" for images, sequences and the like.
         classes: how many of them. chance: loss of the best constant prediction, by the kind of loss.
         low, high, mean, std: of the numbers. whole: whether they are whole numbers by type.
-        constant: whether all are equal. count: seen.
+        constant: whether all are equal. count: seen. columns: numbers of a sample.
+        spread, deviation, bounded: mean square from the mean; mean distance, and mean huber loss, from the median.
     """
 
     task: str
@@ -35,6 +36,8 @@ class Targets:
     std: float
     spread: float
     deviation: float
+    bounded: float | None = None
+    columns: int = 1
 
     def chance(self, loss: LossReading) -> float | None:
         """The loss of the best constant prediction; None where that is not known."""
@@ -44,7 +47,7 @@ class Targets:
     def _of_one(self, loss: LossReading) -> float | None:
         """The same, as a mean."""
         kind = loss.kind
-        if self.constant or not self.count:
+        if self.constant or not self.count or loss.weighted:
             return None
         if kind in ("cross-entropy", "nll") and self.counts:
             return entropy(self.counts)
@@ -54,6 +57,8 @@ class Targets:
             return self.spread
         if kind == "absolute" and self.task:
             return self.deviation
+        if kind == "huber" and self.task:
+            return self.bounded
         return None
 
     @property
@@ -109,7 +114,21 @@ def targets_of(parts: Sequence[Tensor], loss: LossReading, inputs_like: bool) ->
         std=float(flat.std(correction=0)),
         spread=float(centred.square().mean()),
         deviation=float((flat - flat.median(0).values).abs().mean()),
+        columns=flat.shape[1],
+        bounded=_huber((flat - flat.median(0).values).abs(), loss.delta, loss.slope),
     )
+
+
+def _huber(distance: Tensor, delta: float, slope: float) -> float:
+    """Mean of a parabola up to δ, and from there on of a line with this slope; the median is nearly its best constant.
+
+    >>> _huber(torch.tensor([0.5, 3.0]), 1.0, 1.0)
+    1.3125
+    """
+    if delta <= 0:
+        return float(slope * distance.mean())
+    inside, outside = slope * distance.square() / (2 * delta), slope * (distance - delta / 2)
+    return float(torch.where(distance < delta, inside, outside).mean())
 
 
 def _counts(flat: Tensor, one_hot: bool, *, classes: bool) -> tuple[int, ...]:

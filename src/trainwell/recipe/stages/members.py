@@ -17,7 +17,7 @@ from trainwell.plan import Plan
 from trainwell.recipe.metrics import score
 from trainwell.recipe.proving import LOOK
 from trainwell.recipe.workshop import EVALUATION, SAVE_EVERY, Row, Speed, Workshop
-from trainwell.vitals import observe, sampling
+from trainwell.vitals import observe, sampling, spacing
 
 FEWEST_EPOCHS = 4  # a short schedule of more members beats a long one of fewer (docs/log.md)
 
@@ -123,7 +123,7 @@ def _train(
         return look is not None and course.population.step == look_at and look(course, record)
 
     given_up = asked()  # of a run that was stopped while it was asked
-    wants, ends = sampling(max(1, course.total_steps // 64)), ws.processes.agree(ws.training_ends)
+    wants, ends = sampling(spacing(course.total_steps)), ws.processes.agree(ws.training_ends)
     for moment in () if given_up else train(course, wants_layers=wants):
         if moment.evaluation is not None or moment.layers is not None or moment.step % 10 == 0:
             observe(moment, record)

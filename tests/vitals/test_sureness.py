@@ -1,0 +1,60 @@
+"""How often the surest outputs are wrong: against noise that is planted in targets of which all is known."""
+
+import torch
+
+from trainwell.vitals.sureness import NONE, Shares, Sureness
+
+
+def seen(p: torch.Tensor, y: torch.Tensor) -> Shares:
+    """What is told of log-probabilities (N, C) and classes (N,), in batches of 50."""
+    sureness = Sureness()
+    for z, targets in zip(p.log().split(50), y.split(50), strict=True):
+        sureness.look(z, targets.clone())
+        assert sureness.wanted
+        sureness.kept.append((z, targets.clone()))
+    return sureness.shares()
+
+
+def test_errors_of_wrong_labels_are_as_frequent_where_a_network_is_surest() -> None:
+    draw = torch.Generator().manual_seed(0)
+    true = torch.randint(5, (3000,), generator=draw)
+    noisy = torch.where(torch.rand(3000, generator=draw) < 0.3, torch.randint(5, (3000,), generator=draw), true)
+    p = torch.nn.functional.one_hot(true, 5) * 0.7 + 0.06  # what the best network says, and some unevenness
+    p = p + 0.01 * torch.rand(3000, 5, generator=draw)
+    count, skill, (half, fifth, tenth), taste = seen(p / p.sum(1, keepdim=True), noisy)
+    assert 0.3 < taste < 2  # χ² with its 15 degrees of freedom: within three deviations of 1
+    assert count == 3000 and abs(skill - (1 - 0.24 / 0.8)) < 0.05
+    assert all(abs(share - 0.24) < 0.06 for share in (half, fifth, tenth))
+
+
+def test_errors_of_overlapping_classes_fade_with_sureness() -> None:
+    draw = torch.Generator().manual_seed(1)
+    x = torch.randn(3000, generator=draw)
+    one = torch.sigmoid(2 * x)
+    y = (torch.rand(3000, generator=draw) < one).long()
+    count, _, (half, fifth, tenth), taste = seen(torch.stack([1 - one, one], 1), y)
+    assert count == 3000 and tenth < 0.5 * half and fifth < 0.7 * half and taste != taste
+
+
+def test_classes_that_are_taken_for_one_another_are_a_matter_of_taste() -> None:
+    draw = torch.Generator().manual_seed(2)
+    true = torch.randint(6, (3000,), generator=draw)
+    pair = torch.nn.functional.one_hot(true // 2 * 2, 6).float()  # of each pair the first one is named
+    p = pair + 0.05 + 0.01 * torch.rand(3000, 6, generator=draw)
+    assert seen(p / p.sum(1, keepdim=True), true).taste > 50
+
+
+def test_targets_that_are_no_classes_are_not_kept() -> None:
+    sureness = Sureness()
+    sureness.look(torch.randn(8, 3, 32, 32), torch.randint(3, (8, 32, 32)))
+    assert not sureness.wanted and sureness.shares() is NONE
+    sureness.kept.append((torch.randn(8, 1), torch.randn(8, 1)))
+    assert sureness.shares()[0] == 0
+
+
+def test_a_place_that_is_written_anew_counts_once() -> None:
+    sureness, place = Sureness(), torch.zeros(4, dtype=torch.int64)
+    for step in range(3):
+        place.fill_(step)
+        sureness.kept.append((torch.nn.functional.one_hot(place, 3).float() * 9, place))
+    assert sureness.shares()[:3] == (4, 0.0, (0.0, 0.0, 0.0))
