@@ -315,12 +315,38 @@ def test_dropout_is_put_behind_hidden_linear_layers_where_there_is_none() -> Non
 VALUES: dict[str, Any] = {
     "module.recurrent": "gru", "module.outputs": 4, "module.output": "identity", "module.add_activation": "relu",
     "module.activation": "gelu", "module.depth": 1, "module.width": 32, "module.residual": True,
-    "module.norm": "layer", "regularisation.dropout": 0.2, "module.initialiser": "auto", "module.trainable": "all",
+    "module.norm": "layer", "regularisation.dropout": 0.2, "module.initialiser": "auto",
+    "module.trainable": "all", "module.mode": "kept",
     "data.scale_inputs": "standardise", "data.scale_targets": "standardise", "loss.name": "cross_entropy",
     "optimizer.name": "adamw", "optimizer.learning_rate": 0.01, "optimizer.momentum": 0.5,
     "optimizer.weight_decay": 0.01, "regularisation.clip_norm": 1.0, "schedule.name": "cosine",
     "training.batch_size": 8, "training.epochs": 2,
 }  # fmt: skip
+
+
+class Asleep(nn.Module):
+    """Its forward pass puts the norm into evaluation mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.norm, self.last = nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.norm.eval()
+        return self.last(self.norm(self.first(x)).relu())
+
+
+def test_a_forward_pass_that_ends_the_training_mode_is_not_heard() -> None:
+    rows = rows_of(blobs)
+    before = training(Asleep, rows)
+    module = changed(before, rows, {"module.mode": "kept"}).module(3).train()
+    module(rows.x)
+    norm = module.get_submodule("inner.norm")
+    first = module.get_submodule("inner.first")(rows.x).mean(0)
+    assert norm.training and torch.allclose(norm.get_buffer("running_mean"), 0.1 * first, atol=1e-6)
+    module.eval()(rows.x)
+    assert not norm.training and "train" not in vars(norm)
+    assert applied(training(dense(2, 8, 3), rows), {"module.mode": "kept"}, rows) is None
 
 
 @pytest.mark.covers("D15")
@@ -332,6 +358,7 @@ def test_a_change_is_made_or_declined_and_what_it_makes_trains_a_step(path: str)
         (lambda: nn.Sequential(nn.Linear(2, 8), nn.Linear(8, 3)), rows_of(blobs), 3),
         (Picture, IMAGES, 3),
         (Listener, rows_of(waves), 2),
+        (Asleep, rows_of(blobs), 3),
     ]
     made = 0
     for make, rows, outputs in cases:

@@ -67,6 +67,7 @@ OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fr
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units
+MOST_PLACES = 256  # of a sample's output, evenly spaced; enough to tell their mean deviation
 EMPTY = torch.zeros(1, 0, 0)
 
 
@@ -254,7 +255,7 @@ class Inside:
         view = seen = LayerView(layer.name, function, EMPTY, activation=units[None])
         if output.dim() > 2:  # by sample: places of an image differ at their borders
             apart = output.detach().flatten(1)
-            apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_SAMPLES) or 1].float()
+            apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_PLACES) or 1].float()
             seen = LayerView(layer.name, function, EMPTY, activation=apart[None])
         if (left := MEASURES["signal-std"](seen)) is not None:
             self.signals[layer.name, "signal-std"] = left

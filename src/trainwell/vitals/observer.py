@@ -32,7 +32,7 @@ from trainwell.vitals.program import (
     stuck_parameters,
     symmetric_layers,
 )
-from trainwell.vitals.scatter import Scatter
+from trainwell.vitals.scatter import SETTLED, Scatter
 from trainwell.vitals.targets import targets_of
 
 OFTEN = 64
@@ -174,7 +174,7 @@ class Observer:
         value = self._losses.add(loss)
         if not self._root.training:
             self._in_eval += 1
-        if self._sureness.wanted and isinstance(outputs, Tensor):
+        if self._sureness.wanted and self.steps & 3 == 0 and isinstance(outputs, Tensor):
             self._sureness.kept.append((outputs.detach(), targets))
         if self.steps < self._idle_until and value - value == 0:
             return
@@ -234,7 +234,7 @@ class Observer:
         began, sight = self._pace.clock(), self._sight
         assert self._weights is not None
         self._weights.before_update()
-        if len(self._optimizers) == 1:  # of several each has its own moment
+        if len(self._optimizers) == 1 and self._pace.looks >= SETTLED:  # of several each has its own moment
             self._scatter.look(self._weights.parameters)
         if self._accumulation is not None:
             sight.accumulating[0] += self._accumulation.judge()

@@ -39,7 +39,7 @@ NONE = Shares(0, 0.0, (0.0,) * len(PARTS), float("nan"))
 
 
 class Sureness:
-    """Outputs and targets of the newest steps, as they are given: nothing is computed before it is asked for.
+    """Outputs and targets of every fourth of the newest steps, as given: nothing is computed before it is asked for.
 
     The outputs are those before the update: what a network has not learned by heart yet, it is judged on fairly.
 
