@@ -23,6 +23,9 @@ LEARNED = 0.05
 """Share of the chance loss that must be gone before a network counts as learning at all (our assumption)."""
 
 
+FIRST = 3
+"""Losses that stand for chance where that is unknown."""
+
 SURE = 3.0
 """Standard errors by which a mean loss must lie below chance: the lowest of some twenty means is taken."""
 
@@ -102,10 +105,10 @@ class Case:
 
     @property
     def scale(self) -> float:
-        """The loss that gradients and losses are held against: that of chance, else the first one."""
+        """The loss that gradients and losses are held against: that of chance, else the mean of the first ones."""
         _, losses = self.finite("loss")
-        first = float(losses[0]) if len(losses) else 1.0
-        return max(self.chance_loss if self.chance_loss is not None else first, 1e-12)
+        first_ones = float(losses[:FIRST].mean()) if len(losses) else 1.0
+        return max(self.chance_loss if self.chance_loss is not None else first_ones, 1e-12)
 
     @property
     def slope(self) -> float:
@@ -143,7 +146,9 @@ class Case:
         if not len(means):
             return False
         at = int(np.argmin(means))
-        noise = float(losses[at : at + window].std()) / np.sqrt(min(window, len(losses)))
+        spread = float(losses[at : at + window].std())
+        first_ones = 0.0 if self.chance_loss is not None else 1 / FIRST  # they are noisy too
+        noise = spread * np.sqrt(1 / min(window, len(losses)) + first_ones)
         return float(means[at]) < self.scale - max(LEARNED * self.scale, SURE * noise)
 
 

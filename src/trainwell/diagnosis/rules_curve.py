@@ -54,6 +54,9 @@ JUDGED = 8
 APART = -0.3
 """Rank correlation above which a metric does not follow a loss that halves (TheDeepChecker: |correlation| < 0.5)."""
 
+NEARLY = 0.8
+"""A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
+
 SAME, ALIKE = 4, 1e-7
 """So many judgements with losses that differ by no more than this: the weights make no difference (our assumption)."""
 
@@ -69,6 +72,8 @@ def not_learning(case: Case) -> Finding | None:
         figures = ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
     elif case.chance_loss is not None and not case.learned:
         best = float(running_mean(losses, max(1, len(losses) // 10)).min())
+        if best < NEARLY * case.chance_loss:
+            return None  # not surely below chance, and not surely at it
         place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
         what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
         what += f"({case.chance_loss:.3g})"

@@ -23,7 +23,7 @@ OFF = Threshold(
     origin="measured: under 1 % of healthy recipes are above; TheDeepChecker's 2 would flag a fifth of them",
 )
 OFF_ALONE = Threshold(
-    5.0,
+    4.0,
     healthy="0.7 … 2.3",
     origin="measured over the healthy programs of testing.programs, whose first weights are mostly torch's own",
 )

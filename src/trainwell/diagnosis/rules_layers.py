@@ -16,6 +16,9 @@ GROWN = Threshold(1.5, healthy="0.4 … 1", origin="the same; He's weights under
 TOTAL, ENORMOUS = 30.0, 1e3
 """The trend over all hidden layers must come to this factor; growth to the other is too much by whatever steps."""
 
+SLIGHT = 0.01
+"""A signal that is left at more than this share of its size, in a training that learns, is an information."""
+
 DEEP = 3
 """Hidden layers from which a trend can be told."""
 
@@ -33,7 +36,7 @@ def shrinking_activations(case: Case) -> Finding | None:
         return None
     return Finding(
         "shrinking-activations",
-        "warning",
+        "info" if case.learned and ratio > SLIGHT else "warning",
         f"The signal fades on its way forward: its deviation falls to {ratio:.1g} of that of the first hidden layer.",
         layer=case.layers("signal-std")[-2],
         member=case.member,

@@ -5,6 +5,7 @@ import numpy as np
 from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, called, first, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.rules_layers import shrinking_activations
 
 ENOUGH_UPDATES = 10
 """Fewer do not show how fast a network learns (our assumption)."""
@@ -26,6 +27,9 @@ that of chance, fell too early (our assumptions)."""
 
 NOTHING = 1e-3
 """A layer that begins with a smaller norm moves by all it has, whatever the rate."""
+
+NO_SLOPE = 1e-6
+"""A gradient over that of chance below which nothing was clipped: there is none."""
 
 EVEN = 0.05
 """Deviation of gradient norms over their mean, below which they are clipped to one (biases are not in them)."""
@@ -104,7 +108,7 @@ def _clipped(case: Case, layers: list[str]) -> bool:
     if case.program is None or not looks or len({len(values) for values in looks}) > 1 or len(looks[0]) < 5:
         return False
     norms = np.sqrt(np.square(looks).sum(axis=0))
-    return bool(norms.std() < EVEN * norms.mean())
+    return bool(NO_SLOPE * case.slope < norms.mean() and norms.std() < EVEN * norms.mean())
 
 
 def _starved(case: Case, layers: list[str]) -> Finding | None:
@@ -147,6 +151,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
                              if not w < NOTHING] or [0.0]))  # fmt: skip
     leap, above = leap_of_loss(case)
     restless = usual > THROWN.value and not case.learned and case.updates >= ENOUGH_UPDATES
+    restless = restless and shrinking_activations(case) is None  # tiny weights move far for their size
     leapt = leap > LEAP.value and peaks[worst] > THROWN.value
     begun = float(np.median([float(values[0]) if len(values) else 0.0 for _, values in curves]))
     if not (leapt or restless or begun > OVERWRITTEN.value):

@@ -25,9 +25,9 @@ SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.7, 0.5), (0.85, 0.75)
 """Samples that tell it; errors of a constant guess that must be avoided; the surest fifth and tenth are wrong as often,
 by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
 
-TASTE = 2.0
+TASTE = 5.0
 """χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
-network that is too small takes certain classes for one another, wrong labels are of any class (our assumption)."""
+network that is too small takes certain classes for one another (seen: 9 … 46), wrong labels are of any (1 … 3.5)."""
 
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED = (0.02, 0.9)

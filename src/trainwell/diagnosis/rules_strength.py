@@ -16,6 +16,9 @@ DROWNED, FAST = 0.5, 3e-3
 """Or the loss stays above this share of chance, with first updates ‖Δw‖/‖w‖ above this: too fast for one sample (row
 B7 wants about 1e-3 for a whole batch)."""
 
+COLLAPSED = 0.2
+"""Share of the first weights' size; healthy trainings keep 0.7 … 3 (TheDeepChecker: 95 % of the weights under 1e-5)."""
+
 STILL = 1.3
 """Growth in the last two fifths of the training: small first weights grow too, and then stay (our assumption)."""
 
@@ -97,7 +100,7 @@ def too_much_regularisation(case: Case) -> Finding | None:
 def weights_collapse(case: Case) -> Finding | None:
     """The weights of most layers shrank to a small part of what they were."""
     kept = _weights_kept(case)
-    if not kept < 0.1 or case.updates < POINTS:
+    if not kept < COLLAPSED or case.updates < POINTS:
         return None
     return Finding(
         "weights-collapse",
@@ -108,7 +111,7 @@ def weights_collapse(case: Case) -> Finding | None:
         evidence={
             "figure": "‖w‖ over its start, median of layers",
             "measured": kept,
-            "threshold": 0.1,
+            "threshold": COLLAPSED,
             "healthy": "0.7 … 3",
         },
         remedies=offered(
