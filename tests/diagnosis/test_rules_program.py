@@ -187,6 +187,28 @@ def test_a_first_update_that_replaces_the_weights_is_too_large_whatever_is_learn
     assert kinds(case) == []  # one layer that begins at almost nothing
 
 
+@pytest.mark.covers("D6")
+def test_what_was_learned_and_then_thrown_away_by_a_rising_rate_is_named() -> None:
+    losses = np.r_[np.linspace(1.1, 0.3, 150), np.linspace(0.3, 1.3, 150)]
+    case = case_of(HEALTHY, losses)
+    assert "learning-rate-too-large" not in kinds(case)  # a game of two networks may go so
+    for layer in ("0", "2", "4"):
+        put(
+            case,
+            "update-ratio",
+            layer,
+            [(1, 5e-3), (2, 5e-3), (4, 5e-3), (8, 5e-3), (128, 0.02), (256, 0.06), (290, 0.06), (300, 0.06)],
+        )
+    assert "learning-rate-too-large" in kinds(case)
+
+
+def test_two_units_for_ten_classes_are_too_few() -> None:
+    ten = replace(CLASSES, classes=10, counts=(40,) * 10)
+    assert "underfitting" in kinds(case_of(changed(targets=ten, narrowest=2), np.full(300, 0.8)))
+    assert kinds(case_of(changed(targets=ten, narrowest=2))) == []  # and yet they do
+    assert kinds(case_of(changed(targets=ten, narrowest=8), np.full(300, 0.8))) == []
+
+
 def starved(high: float, fell: int) -> Case:
     """The rate falls to nothing by a step; the loss stays at a share of that of chance."""
     losses = 1.0986 * (high + (1 - high) * np.exp(-np.arange(300) / 10))

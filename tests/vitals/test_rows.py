@@ -14,6 +14,11 @@ def test_equal_rows_have_equal_prints_and_others_do_not() -> None:
     assert prints_of(torch.randn(5)) is None
 
 
+def test_names_of_users_and_items_come_again_and_tell_nothing() -> None:
+    assert prints_of(torch.randint(80, (64, 2))) is None
+    assert prints_of(torch.randint(80, (64, 12))) is not None
+
+
 def test_rows_twice_in_a_batch_are_counted() -> None:
     rows, x = Rows(Scale()), torch.randn(10, 3)
     rows.train(x)

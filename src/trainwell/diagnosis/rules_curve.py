@@ -18,6 +18,9 @@ STEADY = Threshold(
 STRAIGHT = 0.29
 """Share of the fall that came between the middle third and the last: 0.33 of a straight line; healthy: 0 … 0.26."""
 
+NARROW = 4
+"""So many classes for each unit of the narrowest layer are hard to tell apart (our assumption)."""
+
 HALF = 0.45
 """And the loss must be above this share of that of chance (our assumption)."""
 
@@ -149,10 +152,12 @@ def _too_simple(case: Case, high: float) -> Finding | None:
     program = case.program
     assert program is not None
     linear = program.bends == 0 and (program.weighted or 0) > 1 and program.chains[1] > 0
-    narrow = program.narrowest
-    if high < HIGH or not (linear or narrow == 1):
+    narrow, classes = program.narrowest, 0 if program.targets is None else program.targets.classes
+    tight = narrow == 1 or (program.task == "multiclass" and 0 < narrow <= classes / NARROW)
+    if high < HIGH or not (linear or tight):
         return None
-    what = "is one linear map" if linear else "passes everything through a single unit"
+    units = "a single unit" if narrow == 1 else f"{narrow} units, for {classes} classes"
+    what = "is one linear map" if linear else f"passes everything through {units}"
     return Finding(
         "underfitting",
         "warning",

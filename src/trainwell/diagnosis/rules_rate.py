@@ -52,6 +52,10 @@ OVERWRITTEN = Threshold(
     healthy="0.001 … 0.8",
     origin="‖Δw‖/‖w‖ of the first update, median of the layers: it replaces the weights (our assumption)",
 )
+LOST = Threshold(2.0, healthy="1 … 1.3", origin="TheDeepChecker: the loss diverges from twice its minimum on")
+FAST_AT_THE_END = 0.03
+"""‖Δw‖/‖w‖ of some layer in the last looks: what was learned is thrown away by steps (healthy at the start: ≤ 0.06)."""
+
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""
 
@@ -153,15 +157,18 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     restless = usual > THROWN.value and not case.learned and case.updates >= ENOUGH_UPDATES
     restless = restless and shrinking_activations(case) is None  # tiny weights move far for their size
     leapt = leap > LEAP.value and peaks[worst] > THROWN.value
+    lost = _lost(case, [float(values[-3:].min()) if len(values) else 0.0 for _, values in curves])
     begun = float(np.median([float(values[0]) if len(values) else 0.0 for _, values in curves]))
-    if not (leapt or restless or begun > OVERWRITTEN.value):
+    if not (leapt or restless or lost or begun > OVERWRITTEN.value):
         return None
-    used, forgotten = case.learning_rate, above < JOLT and peaks[worst] < REPLACED
+    used, forgotten = case.learning_rate, not lost and above < JOLT and peaks[worst] < REPLACED
     what, bound, figure, measured = (
         (f"the loss leapt to {leap:.3g} times its start", LEAP, "largest loss over the first", leap)
         if leapt
         else ("the loss stays at that of chance", THROWN, "‖Δw‖/‖w‖", usual)
         if restless
+        else (f"the loss ended {lost:.3g} times as high as it had been", LOST, "last losses over the lowest", lost)
+        if lost
         else ("the first one leaves nothing of the first weights", OVERWRITTEN, "first ‖Δw‖/‖w‖", begun)
     )
     evidence = bound.evidence(figure, measured, largest_update_ratio=peaks[worst], learning_rate=used)
@@ -205,6 +212,18 @@ def loss_sums(case: Case) -> Finding | None:
 
 def _speeds(case: Case, layer: str) -> np.ndarray:
     return case.finite("update-ratio", layer)[1]
+
+
+def _lost(case: Case, speeds: list[float]) -> float:
+    """How many times its lowest mean the loss is in the end, where it is above chance again; 0 where it is not."""
+    _, losses = case.finite("loss")
+    window = len(losses) // 10
+    if case.program is None or case.chance_loss is None or window < ENOUGH_UPDATES or max(speeds) < FAST_AT_THE_END:
+        return 0.0
+    means = running_mean(losses, window)
+    low, end = float(means.min()), float(means[-1])
+    learned = low < (1 - 6 * LEARNED) * case.scale
+    return end / max(low, 1e-12) if learned and end > LOST.value * low and end > (1 - LEARNED) * case.scale else 0.0
 
 
 def leap_of_loss(case: Case) -> tuple[float, int]:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from trainwell.vitals.scale import Scale
 
+FEW_NAMES = 4  # whole numbers in a row, by which rows can't be told apart
 MOST_COLUMNS = 4096
 MOST = 65_536  # prints that are remembered
 
@@ -79,6 +80,8 @@ def prints_of(x: Tensor) -> list[float] | None:
     """A number for each row (B, …); None where rows can't be told apart by numbers."""
     if x.dim() < 2 or len(x) < 2 or x.is_complex():
         return None
+    if not x.is_floating_point() and x[0].numel() <= FEW_NAMES:
+        return None  # names of things, as of a user and an item: the same ones come again
     flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
     return (flat @ _weights(flat.shape[1], flat.device)).tolist()
 
