@@ -82,4 +82,4 @@ def test_layers_are_looked_at_densely_at_first_and_then_evenly() -> None:
 
 
 def test_looks_lie_apart_by_the_length_of_a_training_alone() -> None:
-    assert [spacing(updates) for updates in (10, 768, 2_400, 24_000)] == [32, 32, 100, 1_000]
+    assert [spacing(updates) for updates in (10, 768, 2_400, 24_000)] == [32, 64, 200, 2_000]

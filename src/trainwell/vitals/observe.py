@@ -11,7 +11,7 @@ from trainwell.engine.record import Record
 from trainwell.vitals.measures import MEASURES
 from trainwell.vitals.scatter import COMMON, SCATTER, apart
 
-LOOKS, APART = 24, 32
+LOOKS, APART = 12, 32
 """Looks at a whole training beside those at powers of two, and updates between two of them at the least.
 
 A look takes a quarter to four fifths of the time of an update: so all take about one or two percent.
@@ -35,7 +35,7 @@ def spacing(updates: int) -> int:
     """`every` for a training of so many updates; a function of the plan, as what is found may change the training.
 
     >>> spacing(400), spacing(64_000)
-    (32, 2666)
+    (32, 5333)
     """
     return max(APART, updates // LOOKS)
 
