@@ -35,7 +35,7 @@ def spacing(updates: int) -> int:
     """`every` for a training of so many updates; a function of the plan, as what is found may change the training.
 
     >>> spacing(400), spacing(64_000)
-    (32, 5333)
+    (33, 5333)
     """
     return max(APART, updates // LOOKS)
 
