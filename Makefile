@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PIP := $(BIN)/python -m pip --disable-pip-version-check install -qq -c constraints.txt
-BENCHMARKS := startup optimizers throughput resume streaming parallel quality
+BENCHMARKS := startup optimizers throughput resume streaming parallel quality diagnosis overhead
 .DEFAULT_GOAL := help
 .PHONY: help demo test check bench docs
 

@@ -334,6 +334,14 @@ def test_noise_of_the_batches_is_not_taken_for_learning() -> None:
     assert case_of(HEALTHY, noisy - 0.13).learned  # a weak signal, over the whole training
 
 
+def test_the_judge_of_a_game_that_stays_near_chance_is_no_failure() -> None:
+    noise = 0.02 * np.random.default_rng(0).standard_normal(400)
+    judge = changed(loss=read("binary-logits", "identity", (32, 1)), targets=replace(CLASSES, task="binary", high=1))
+    case = replace(case_of(judge, 0.672 + noise), chance_loss=0.693)
+    assert "not-learning" not in kinds(case)
+    assert "not-learning" in kinds(replace(case_of(judge, 0.693 + noise), chance_loss=0.693))
+
+
 def test_a_metric_of_other_rows_is_told() -> None:
     metrics = 0.1 + 0.02 * np.array([0, 1, -1, 1, 0, -1, 1, -1, 0, -0.5])
     case = judged(case_of(HEALTHY), np.linspace(1.2, 0.1, 10), metrics)

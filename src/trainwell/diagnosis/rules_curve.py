@@ -15,7 +15,7 @@ STEADY = Threshold(
     origin="share of the whole fall of the loss that came between the last two sixths; an exponential approach to some "
     "value gives 0.11 after one of its time constants, and 0.04 after three",
 )
-STRAIGHT = 0.29
+STRAIGHT = 0.31
 """Share of the fall that came between the middle third and the last: 0.33 of a straight line; healthy: 0 … 0.26."""
 
 NARROW = 4
@@ -57,6 +57,9 @@ JUDGED = 8
 APART = -0.3
 """Rank correlation above which a metric does not follow a loss that halves (TheDeepChecker: |correlation| < 0.5)."""
 
+SLIGHTLY = 0.98
+"""Of two classes: below this share of chance something is learned, if it is clear (our assumption)."""
+
 NEARLY = 0.8
 """A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
 
@@ -75,7 +78,7 @@ def not_learning(case: Case) -> Finding | None:
         figures = ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
     elif case.chance_loss is not None and not case.learned:
         best = float(running_mean(losses, max(1, len(losses) // 10)).min())
-        if best < NEARLY * case.chance_loss:
+        if best < NEARLY * case.chance_loss or _a_little(case, losses, best):
             return None  # not surely below chance, and not surely at it
         place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
         what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
@@ -97,6 +100,15 @@ def not_learning(case: Case) -> Finding | None:
             adam(case, "it finds a step for each weight by itself"),
         ),
     )
+
+
+def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:
+    """Whether a loss of two classes is surely, if not far, below chance, as that of the judge in a game of two networks."""
+    if case.program is None or case.program.task != "binary" or case.chance_loss is None:
+        return False
+    half = losses[len(losses) // 2 :]
+    below = case.chance_loss - float(half.mean())
+    return best < SLIGHTLY * case.chance_loss and below > CLEAR * float(half.std()) / len(half) ** 0.5
 
 
 def underfitting(case: Case) -> Finding | None:

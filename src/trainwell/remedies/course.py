@@ -24,7 +24,7 @@ Metric = Callable[[Tensor, Tensor], float]
 JUDGED_AT_ONCE = 1024  # rows
 UPDATE = 128  # rows whose passes cost what an update costs whatever its batch: between small networks and tiny ones
 SMALL = 20_000  # weights, up to which an update costs what its calls cost
-OWN = 1.2  # judging, checks and random streams of its own beside each update (measured: a sixth to a third of all)
+OWN = 1.25  # judging, checks and random streams of its own beside each update (measured: a sixth to a third of all)
 MOST_KEPT = 100_000  # outputs at one time
 RESAMPLES = 32
 
