@@ -103,7 +103,7 @@ def not_learning(case: Case) -> Finding | None:
 
 
 def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:
-    """Whether a loss of two classes is surely, if not far, below chance, as that of the judge in a game of two networks."""
+    """Whether a loss of two classes is surely, if not far, below chance, as of the judge in a game of two networks."""
     if case.program is None or case.program.task != "binary" or case.chance_loss is None:
         return False
     half = losses[len(losses) // 2 :]
