@@ -150,27 +150,23 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     curves = [case.finite("update-ratio", layer) for layer in layers]
     peaks = [float(values.max()) if len(values) else 0.0 for _, values in curves]
     worst = int(np.argmax(peaks))
-    begun_at = [first(case.curve("weight-norm", layer)) for layer in layers]
-    usual = float(np.median([m for m, w in zip((median(c, until=EARLY) for c in curves), begun_at, strict=True)
-                             if not w < NOTHING] or [0.0]))  # fmt: skip
     leap, above = leap_of_loss(case)
-    restless = usual > THROWN.value and not case.learned and case.updates >= ENOUGH_UPDATES
-    restless = restless and shrinking_activations(case) is None  # tiny weights move far for their size
-    leapt = leap > LEAP.value and peaks[worst] > THROWN.value
-    lost = _lost(case, [float(values[-3:].min()) if len(values) else 0.0 for _, values in curves])
+    usual, lost = _usual(case, layers), _lost(case, curves)
     begun = float(np.median([float(values[0]) if len(values) else 0.0 for _, values in curves]))
-    if not (leapt or restless or lost or begun > OVERWRITTEN.value):
+    if leap > LEAP.value and peaks[worst] > THROWN.value:
+        what, bound = f"the loss leapt to {leap:.3g} times its start", LEAP
+        figure, measured = "largest loss over the first", leap
+    elif usual > THROWN.value:
+        what, bound, figure, measured = "the loss stays at that of chance", THROWN, "‖Δw‖/‖w‖", usual
+    elif lost:
+        what, bound = f"the loss ended {lost:.3g} times as high as it had been", LOST
+        figure, measured = "last losses over the lowest", lost
+    elif begun > OVERWRITTEN.value:
+        what, bound = "the first one leaves nothing of the first weights", OVERWRITTEN
+        figure, measured = "first ‖Δw‖/‖w‖", begun
+    else:
         return None
     used, forgotten = case.learning_rate, not lost and above < JOLT and peaks[worst] < REPLACED
-    what, bound, figure, measured = (
-        (f"the loss leapt to {leap:.3g} times its start", LEAP, "largest loss over the first", leap)
-        if leapt
-        else ("the loss stays at that of chance", THROWN, "‖Δw‖/‖w‖", usual)
-        if restless
-        else (f"the loss ended {lost:.3g} times as high as it had been", LOST, "last losses over the lowest", lost)
-        if lost
-        else ("the first one leaves nothing of the first weights", OVERWRITTEN, "first ‖Δw‖/‖w‖", begun)
-    )
     evidence = bound.evidence(figure, measured, largest_update_ratio=peaks[worst], learning_rate=used)
     return Finding(
         "learning-rate-too-large",
@@ -193,8 +189,8 @@ def loss_sums(case: Case) -> Finding | None:
     terms = 1 if case.program is None else case.program.loss.terms
     if terms < 2:
         return None
-    peaks = [float(values.max()) for layer in case.layers("update-ratio") if len(values := _speeds(case, layer))]
-    harm = not case.learned and max(peaks, default=0.0) > THROWN.value
+    speeds = [case.finite("update-ratio", layer)[1] for layer in case.layers("update-ratio")]
+    harm = not case.learned and any(len(values) and values.max() > THROWN.value for values in speeds)
     return Finding(
         "loss-sums",
         "warning" if harm or not np.isfinite(case.curve("loss")[1]).all() else "info",
@@ -210,15 +206,21 @@ def loss_sums(case: Case) -> Finding | None:
     )
 
 
-def _speeds(case: Case, layer: str) -> np.ndarray:
-    return case.finite("update-ratio", layer)[1]
+def _usual(case: Case, layers: list[str]) -> float:
+    """The first updates ‖Δw‖/‖w‖ of the middle layer, of a training that learns nothing for no other reason; else 0."""
+    if case.learned or case.updates < ENOUGH_UPDATES or shrinking_activations(case) is not None:
+        return 0.0  # tiny weights move far for their size
+    begun = [layer for layer in layers if not first(case.curve("weight-norm", layer)) < NOTHING]
+    speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun]
+    return float(np.median(speeds)) if speeds else 0.0
 
 
-def _lost(case: Case, speeds: list[float]) -> float:
+def _lost(case: Case, curves: list[Curve]) -> float:
     """How many times its lowest mean the loss is in the end, where it is above chance again; 0 where it is not."""
     _, losses = case.finite("loss")
     window = len(losses) // 10
-    if case.program is None or case.chance_loss is None or window < ENOUGH_UPDATES or max(speeds) < FAST_AT_THE_END:
+    fastest = max(float(values[-3:].min()) if len(values) else 0.0 for _, values in curves)
+    if case.program is None or case.chance_loss is None or window < ENOUGH_UPDATES or fastest < FAST_AT_THE_END:
         return 0.0
     means = running_mean(losses, window)
     low, end = float(means.min()), float(means[-1])
