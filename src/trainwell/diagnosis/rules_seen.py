@@ -108,7 +108,7 @@ def label_noise(case: Case) -> Finding | None:
         member=case.member,
         step=case.updates,
         evidence=NOISE.evidence("share of targets that contradict the surer half", sure, surest=surest, skill=skill)
-        | ({"taste": taste} if taste == taste else {}),
+        | ({"chi2_per_degree_of_freedom": taste} if taste == taste else {}),
         remedies=offered(
             Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets, and correct them"),
             Remedy("label-smoothing", "a target of 0.9 is not followed to the end", {"loss.label_smoothing": 0.1}),
