@@ -10,6 +10,7 @@ from trainwell.diagnosis import KINDS, RULES, Case, diagnose
 from trainwell.engine import Record
 from trainwell.vitals.losses import LossReading
 from trainwell.vitals.program import Program, Stuck
+from trainwell.vitals.strays import strays
 from trainwell.vitals.sureness import Shares
 from trainwell.vitals.targets import Targets
 
@@ -240,6 +241,29 @@ def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_tas
         Shares(2000, 0.9, (0.03, 0.03, 0.03), 1.1),
     ):
         assert kinds(case_of(changed(sureness=well))) == []
+
+
+def test_numbers_are_wrong_where_some_lie_anywhere_and_the_others_about_too_steep_a_line() -> None:
+    draw = np.random.default_rng(0)
+    truth, anywhere = draw.normal(size=1000), draw.random(1000) < 0.4
+    dealt_out = np.where(anywhere, draw.permutation(truth), truth) + 0.2 * draw.normal(size=1000)
+    assert kinds(case_of(changed(strays=strays(0.6 * truth, dealt_out)))) == ["label-noise"]
+    one = 1 / (1 + np.exp(-2 * truth))
+    two_kinds = np.where(draw.random(1000) < one, 1.0, -1.0)
+    skewed = np.exp(truth)
+    for outputs, targets in (
+        (truth, truth + 0.7 * draw.standard_t(2, 1000)),  # heavy tails
+        (truth, truth * (1 + 0.8 * draw.normal(size=1000))),  # noise that grows
+        (0.3 * truth, truth + 0.5 * draw.normal(size=1000)),  # has not learned yet
+        (2 * one - 1, two_kinds + 0.1 * draw.normal(size=1000)),  # overlap
+        (2 * one - 1, two_kinds + 0.5 * draw.normal(size=1000)),
+        (skewed, skewed * np.exp(0.6 * draw.normal(size=1000))),
+        (np.zeros(1000) + 0.01 * truth, truth),  # knows nothing
+        (truth, np.maximum(truth + draw.normal(size=1000), 0)),  # many zeros
+        (skewed + 2, np.round(skewed + draw.exponential(2.0, 1000))),  # counts
+        (0.6 * truth[:200], dealt_out[:200]),  # too few to tell
+    ):
+        assert kinds(case_of(changed(strays=strays(outputs, targets)))) == []
 
 
 def test_batches_of_one_class_each_are_not_shuffled() -> None:

@@ -9,7 +9,7 @@ def seen(p: torch.Tensor, y: torch.Tensor) -> Shares:
     """What is told of log-probabilities (N, C) and classes (N,), in batches of 50."""
     sureness = Sureness()
     for z, targets in zip(p.log().split(50), y.split(50), strict=True):
-        sureness.look(z, targets.clone())
+        sureness.look(z, targets.clone(), numbers=False)
         assert sureness.wanted
         sureness.kept.append((z, targets.clone()))
     return sureness.shares()
@@ -46,10 +46,14 @@ def test_classes_that_are_taken_for_one_another_are_a_matter_of_taste() -> None:
 
 def test_targets_that_are_no_classes_are_not_kept() -> None:
     sureness = Sureness()
-    sureness.look(torch.randn(8, 3, 32, 32), torch.randint(3, (8, 32, 32)))
+    sureness.look(torch.randn(8, 3, 32, 32), torch.randint(3, (8, 32, 32)), numbers=False)
     assert not sureness.wanted and sureness.shares() is NONE
     sureness.kept.append((torch.randn(8, 1), torch.randn(8, 1)))
     assert sureness.shares()[0] == 0
+    sureness.look(torch.randn(8, 4), torch.randn(8, 4), numbers=True)
+    assert not sureness.wanted
+    sureness.look(torch.randn(8, 1), torch.randn(8), numbers=True)
+    assert sureness.wanted and sureness.strays().samples == 8 and sureness.shares() is NONE
 
 
 def test_a_place_that_is_written_anew_counts_once() -> None:
@@ -58,3 +62,29 @@ def test_a_place_that_is_written_anew_counts_once() -> None:
         place.fill_(step)
         sureness.kept.append((torch.nn.functional.one_hot(place, 3).float() * 9, place))
     assert sureness.shares()[:3] == (4, 0.0, (0.0, 0.0, 0.0))
+
+
+def test_what_was_said_before_the_best_judgement_counts_not_what_was_learned_by_heart_since() -> None:
+    draw = torch.Generator().manual_seed(3)
+    sureness = Sureness()
+    y = torch.randint(4, (12, 50), generator=draw)
+    said = torch.nn.functional.one_hot((y + 1) % 4, 4).float()  # all wrong
+    right = torch.nn.functional.one_hot(y, 4).float()
+    for step in range(12):
+        if step == 4:
+            sureness.judged(0.9)  # 200 samples so far: too few
+            assert sureness.shares().samples == 200
+        if step == 8:
+            sureness.judged(0.5)
+        sureness.keep(step + 1, (said if step < 8 else right)[step], y[step])
+    sureness.judged(0.7)
+    told = sureness.shares()
+    assert told.samples == 400 and told.wrong == (1.0, 1.0, 1.0)
+
+
+def test_of_later_steps_every_fourth_is_kept() -> None:
+    sureness = Sureness()
+    for step in range(1, 201):
+        sureness.keep(step, torch.full((1, 2), float(step)), torch.zeros(1, dtype=torch.int64))
+    steps = [int(z[0, 0]) for z, _ in sureness.kept]
+    assert steps == [*range(83, 129), *range(132, 201, 4)]

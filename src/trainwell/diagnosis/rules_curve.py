@@ -41,9 +41,12 @@ SWING = Threshold(
     healthy="0 … 0.6",
     origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
 )
-FAST, SLOW = 0.1, 0.02
-"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); smaller swings count then. With less
-than SLOW in all layers it is the batches that swing, as where one in hundred samples is of the rare class."""
+FAST, THROWN, SLOW = 0.1, 0.3, 0.02
+"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); this share of a swing counts then. With
+less than SLOW in all layers it is the batches that swing, as where one in hundred samples is of the rare class."""
+
+STABLE = 64
+"""Samples in a batch, from which its loss does not swing by that of chance by itself (our assumption)."""
 
 SWINGS = 4
 """So many of them in the second half of the training."""
@@ -54,8 +57,8 @@ TOGETHER = Threshold(
 JUDGED = 8
 """Judgements from which a correlation tells something."""
 
-APART = -0.3
-"""Rank correlation above which a metric does not follow a loss that halves (TheDeepChecker: |correlation| < 0.5)."""
+FOLLOWS = 2.5
+"""Student's t of the rank correlation from which a metric follows the loss (two-sided p of 0.04 at 9 judgements)."""
 
 SLIGHTLY = 0.98
 """Of two classes: below this share of chance something is learned, if it is clear (our assumption)."""
@@ -186,7 +189,7 @@ def _too_simple(case: Case, high: float) -> Finding | None:
 
 
 def oscillating_loss(case: Case) -> Finding | None:
-    """In the second half the loss swings widely, up and down, from batch to batch, and gets no lower."""
+    """In the second half, or the last quarter, the loss swings widely, up and down, and gets no lower."""
     _, losses = case.finite("loss")
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
@@ -194,22 +197,33 @@ def oscillating_loss(case: Case) -> Finding | None:
     speeds = [median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")]
     if speeds and max(speeds) < SLOW:
         return None
-    thrown = max(speeds, default=0.0) > FAST  # steps that large are no noise of the batches
-    half = losses[len(losses) // 2 :] if thrown else running_mean(losses[len(losses) // 2 :])
-    turns = _swings(half, SWING.value * case.scale * (0.3 if thrown else 1.0))
-    gain = float(np.mean(half[: len(half) // 2]) - np.mean(half[len(half) // 2 :])) / case.scale
-    low = float(np.median(half)) < HIGH * case.scale
-    if turns < max(SWINGS, len(half) // 30) or gain > SWING.value or low:
-        return None
-    size = float(half.max() - half.min()) / case.scale
+    thrown = max(speeds, default=0.0) > FAST
+    size = SWING.value * (THROWN if thrown else 1.0)
+    for where, part in (("second half", losses[len(losses) // 2 :]), ("last quarter", losses[len(losses) * 3 // 4 :])):
+        read = part if thrown or batch >= STABLE else running_mean(part)  # small batches swing by themselves
+        turns = _restless(read / case.scale, size)
+        if turns:
+            return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
+    return None
+
+
+def _restless(read: np.ndarray, size: float) -> int:
+    """How often a part of a loss curve, in units of chance, turned after a swing; 0 where it got lower, or is low."""
+    half = len(read) // 2
+    turns, gain = _swings(read, size), float(np.mean(read[:half]) - np.mean(read[half:]))
+    calm = turns < max(SWINGS, len(read) // 30) or gain > SWING.value or float(np.median(read)) < HIGH
+    return 0 if calm else turns
+
+
+def _swinging(case: Case, where: str, turns: int, size: float, largest: float) -> Finding:
     return Finding(
         "oscillating-loss",
         "warning",
-        f"The loss swings: in the second half of the training it went up and down {turns} times by more than "
-        f"{SWING.value:.0%} of that of chance.",
+        f"The loss swings: in the {where} of the training it went up and down {turns} times by more than {size:.0%} of "
+        "that of chance.",
         member=case.member,
         step=case.updates // 2,
-        evidence=SWING.evidence("largest swing over the chance loss", size, swings=float(turns)),
+        evidence=SWING.evidence("largest swing over the chance loss", largest, swings=float(turns)),
         remedies=offered(
             rate(case, 1 / 3, "smaller steps stay in the valley"),
             edit(case, "falling-rate", "a rate that falls lets the loss settle", {"schedule.name": "cosine"}),
@@ -227,7 +241,9 @@ def loss_not_the_metric(case: Case) -> Finding | None:
     ranks = [np.argsort(np.argsort(values)).astype(float) for values in (losses, metrics)]
     together = float(np.corrcoef(ranks[0], ranks[1])[0, 1])
     halved = float(losses[-JUDGED // 2 :].mean()) < 0.5 * float(losses[0])
-    deaf = halved and together > APART and not 0.9 < float(metrics[-JUDGED // 2 :].mean()) <= 1.0
+    freedom = len(losses) - 2
+    follows = -together * np.sqrt(freedom / max(1 - together**2, 1e-12)) > FOLLOWS
+    deaf = halved and not follows and not 0.9 < float(metrics[-JUDGED // 2 :].mean()) <= 1.0
     if together <= TOGETHER.value and not deaf:
         return None
     what = "does not follow the loss, which halves" if together <= TOGETHER.value else "falls when the loss falls"

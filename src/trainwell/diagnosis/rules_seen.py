@@ -3,6 +3,7 @@
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.edits import offered
 from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.vitals.strays import Strays
 
 ALL = Threshold(1.0, healthy="0 … 0.2", origin="share of inputs that never change; corner pixels never do")
 MANY, COLUMNS = 0.3, 64
@@ -21,9 +22,21 @@ NOISE = Threshold(
     healthy="0 … 0.3, fading with sureness",
     origin="share of targets that contradict the surer half of the outputs (our assumption; in the data rules 0.05)",
 )
-SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.7, 0.5), (0.85, 0.75)
+SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.6, 0.45), (0.85, 0.75)
 """Samples that tell it; errors of a constant guess that must be avoided; the surest fifth and tenth are wrong as often,
 by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
+
+STRAYS = Threshold(
+    0.12,
+    healthy="0 … 0.1",
+    origin="share of targets that lie anywhere; healthy recipes 0 … 0.09, of very noisy targets up to 0.3, where the "
+    "others lie about no line of their own (measured: testing.faults)",
+)
+STEEP, CLOSE, BETTER, BALANCED = 1.2, 0.6, 0.02, 0.2
+"""The slope of the others (1 of noise), their spread in deviations of the targets, the gain in nats a sample over
+noise, and how far slope × share of the others may be from 1, as a network has learned it (our assumptions)."""
+
+LOOK_AT_LABELS = Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets: correct them")
 
 TASTE = 5.0
 """χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
@@ -95,7 +108,7 @@ def label_noise(case: Case) -> Finding | None:
     """A network that learned much is wrong as often where it is surest: the labels are wrong."""
     program = case.program
     if program is None or program.sureness.samples < SEEN:
-        return None
+        return None if program is None else _stray_numbers(case, program.strays)
     _, skill, (sure, surer, surest), taste = program.sureness
     fades = FADES if taste == taste else FADES_OF_TWO
     if skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure or taste > TASTE:
@@ -110,10 +123,35 @@ def label_noise(case: Case) -> Finding | None:
         evidence=NOISE.evidence("share of targets that contradict the surer half", sure, surest=surest, skill=skill)
         | ({"chi2_per_degree_of_freedom": taste} if taste == taste else {}),
         remedies=offered(
-            Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets, and correct them"),
+            LOOK_AT_LABELS,
             Remedy("label-smoothing", "a target of 0.9 is not followed to the end", {"loss.label_smoothing": 0.1}),
         ),
     )
+
+
+def _stray_numbers(case: Case, strays: Strays) -> Finding | None:
+    """Some targets lie close to a line over the outputs that is too steep for noise, the others anywhere."""
+    balance = strays.slope * (1 - strays.share)
+    if strays.samples < SEEN or strays.share <= STRAYS.value or strays.slope < STEEP or strays.spread > CLOSE:
+        return None
+    if strays.gain < BETTER or abs(balance - 1) > BALANCED or strays.fades < FADES[0]:
+        return None
+    return Finding(
+        "label-noise",
+        "warning",
+        f"{strays.share:.0%} of the targets lie anywhere, whatever the network says, and the others close to a line of "
+        f"slope {strays.slope:.2g} over its outputs: it averages over targets that are not those of their rows.",
+        member=case.member,
+        step=case.updates,
+        evidence=STRAYS.evidence(
+            "share of targets that lie anywhere", strays.share, slope=strays.slope, spread=strays.spread,
+            log_likelihood_gained_a_sample=strays.gain,
+        ),
+        remedies=offered(
+            LOOK_AT_LABELS,
+            Remedy("robust-loss", "a few errors that are huge do not draw the line", {"loss.name": "huber"}),
+        ),
+    )  # fmt: skip
 
 
 def duplicate_rows(case: Case) -> Finding | None:

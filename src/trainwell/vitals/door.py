@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainwell.vitals.gathered import NEVER, Pace
 from trainwell.vitals.inside import Hook
 
-LEAN_FROM, LEAN, TIMED = 64, 1e-3, 16
+LEAN_FROM, LEAN, TIMED = 64, 4e-3, 16
 """From this step on, where one takes less than so many seconds, hooks at each step cost too much; so many are timed."""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from trainwell.engine.record import Record
 from trainwell.vitals.inside import Inside
-from trainwell.vitals.losses import CLASS_LOSSES, LossReading, read_loss
+from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
 from trainwell.vitals.rows import Rows
 from trainwell.vitals.scale import Scale, sums_of
 from trainwell.vitals.sureness import Sureness
@@ -151,8 +151,8 @@ class Batches:
             self.same |= x is not None and y.shape == x.shape
         if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.numel():
             z = outputs.detach()
-            if y is not None and self.reading.kind in CLASS_LOSSES:
-                self.sureness.look(z, y)
+            if y is not None and self.reading.kind in (*CLASS_LOSSES, *NUMBER_LOSSES):
+                self.sureness.look(z, y, numbers=self.reading.kind in NUMBER_LOSSES)
             low, high, apart = torch.stack([*z.aminmax(), (z - z[:1]).abs_().max()]).tolist()
             self.ranges.append((low, high))
             self.constant.append(len(z) > 1 and apart <= 1e-6 * max(abs(low), abs(high)))

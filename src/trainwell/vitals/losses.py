@@ -61,6 +61,7 @@ SMOOTHING = frozenset("NllLoss NllLoss2D LogSoftmax Sum Mean Neg Mul Add Div Mas
 MOST_NODES = 200
 
 CLASS_LOSSES = ("cross-entropy", "nll", "binary-logits", "binary", "margin")
+NUMBER_LOSSES = ("squared", "absolute", "huber")
 
 
 @dataclass(frozen=True)

@@ -45,12 +45,14 @@ def observe(moment: Moment, record: Record) -> None:
     signals = list(signals_of(moment))
     if not signals:
         return
-    rows = [moment.members, moment.active, *(values for _, _, values in signals)]
-    members, active, *values = transferred(rows)
-    alive = active.astype(bool)
-    who = members[alive].astype(np.int64).tolist()
+    members, active, *values = numbers([moment.members, moment.active, *(row for _, _, row in signals)])
+    alive = None if all(active) else np.flatnonzero(active).tolist()
+    who = [int(member) for member in members]
     for (layer, signal, _), row in zip(signals, values, strict=True):
-        record.add(moment.step, layer, signal, who, row[alive])
+        if alive is None:
+            record.add(moment.step, layer, signal, who, row)
+        else:
+            record.add(moment.step, layer, signal, [who[i] for i in alive], [row[i] for i in alive])
 
 
 def signals_of(moment: Moment) -> Iterator[Signal]:
@@ -73,9 +75,14 @@ def signals_of(moment: Moment) -> Iterator[Signal]:
 
 
 @torch.no_grad()
-def transferred(rows: list[Tensor]) -> np.ndarray:
-    """(R, K) float64 on the host, from R tensors (K,), in one copy. Identities survive it: they are far below 2^24."""
-    device = rows[-1].device
+def numbers(rows: list[Tensor]) -> list[list[float]]:
+    """R tensors (K,) as plain numbers; from another device in one copy.
+
+    Identities survive it: they are far below 2^24.
+    """
+    if all(row.is_cpu for row in rows):  # without an operation of torch: what is seldom called is slow there
+        return [row.tolist() for row in rows]
     precise = torch.float64 if any(row.dtype == torch.float64 for row in rows) else torch.float32
-    alike = [row if row.dtype == precise and row.device == device else row.to(device, precise) for row in rows]
-    return torch.stack(alike).cpu().numpy().astype(np.float64)
+    alike = [row if row.dtype == precise else row.to(precise) for row in rows]
+    device = next(row.device for row in rows if not row.is_cpu)
+    return torch.stack([row.to(device) for row in alike]).tolist()

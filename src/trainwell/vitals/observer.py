@@ -174,8 +174,8 @@ class Observer:
         value = self._losses.add(loss)
         if not self._root.training:
             self._in_eval += 1
-        if self._sureness.wanted and self.steps & 3 == 0 and isinstance(outputs, Tensor):
-            self._sureness.kept.append((outputs.detach(), targets))
+        if self._sureness.wanted and isinstance(outputs, Tensor):
+            self._sureness.keep(self.steps, outputs, targets)
         if self.steps < self._idle_until and value - value == 0:
             return
         if self._kept is not None and (value - value != 0 or self._found):
@@ -211,6 +211,8 @@ class Observer:
         metrics = [value for name, value in values.items() if name != "loss"]
         if metrics and "metric" not in values:
             self.record.add(self.steps, "", "validation_metric", MEMBER, metrics[:1])
+        if "loss" in values:
+            self._sureness.judged(values["loss"])
         if "loss" in values and (recent := self._losses.mean()) is not None:
             self.record.add(self.steps, "", "train_loss", MEMBER, [recent])
 
@@ -386,6 +388,7 @@ class Observer:
             output_range=(min(low), max(high)) if low else None,
             single=(batches.single[0], batches.single[1]),
             sureness=self._sureness.shares(),
+            strays=self._sureness.strays(),
             notes=tuple(self._notes),
         )
 

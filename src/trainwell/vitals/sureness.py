@@ -1,4 +1,8 @@
-"""How often a classifier is wrong where it is surest: errors that do not fade with sureness are of the labels."""
+"""How often a classifier is wrong where it is surest: errors that do not fade with sureness are of the labels.
+
+Networks learn what is true of many rows first, and single wrong targets later, by heart (Arpit et al. 2017): where
+judgements are told, what counts is what the network said before the best of them.
+"""
 
 from collections import deque
 from typing import NamedTuple
@@ -6,15 +10,24 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from trainwell.vitals import strays
+
 STEPS, MOST_NUMBERS = 64, 16_384
 """Steps that are kept, the newest; numbers in the outputs of one, beyond which none is."""
 
 PARTS = (0.5, 0.2, 0.1)
 """The surest half, fifth and tenth of the samples, by the margin of the first class over the second one."""
 
+ENOUGH, FEWEST = 1024, 300
+"""Samples before the best judgement that are kept, and those that are enough."""
+
+FIRST = 128
+"""Steps that are all kept; of later ones every fourth is."""
+
 EXPECTED = 2.0
 """Samples that a cell must let expect to be counted (Cochran 1954 permits so few in some cells)."""
 
+Pair = tuple[Tensor, object]
 Margins = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
@@ -39,39 +52,77 @@ NONE = Shares(0, 0.0, (0.0,) * len(PARTS), float("nan"))
 
 
 class Sureness:
-    """Outputs and targets of every fourth of the newest steps, as given: nothing is computed before it is asked for.
+    """Outputs and targets of newest steps, as given: nothing is computed before it is asked for.
 
     The outputs are those before the update: what a network has not learned by heart yet, it is judged on fairly.
 
     Attributes:
-        kept: where each step is to be put, as long as `wanted` says so.
+        wanted: whether steps are to be kept.
     """
 
     def __init__(self) -> None:
-        self.kept: deque[tuple[Tensor, object]] = deque(maxlen=STEPS)
-        self.wanted = False
+        self.kept: deque[Pair] = deque(maxlen=STEPS)
+        self.wanted = self.numbers = False
+        self._best: list[Pair] = []
+        self._lowest = float("inf")
 
-    def look(self, outputs: Tensor, targets: Tensor) -> None:
-        """Whether these may be classes: outputs (B, C) with classes (B,), or one output a sample with 0 and 1."""
+    def look(self, outputs: Tensor, targets: Tensor, *, numbers: bool) -> None:
+        """Whether these fit: outputs (B, C) with classes (B,), one output with 0 and 1; or one output with a number."""
         fits = 0 < outputs.dim() <= 2 and 0 < targets.dim() <= 2 and len(outputs) == len(targets)
-        self.wanted = fits and outputs.numel() <= MOST_NUMBERS
+        single = len(outputs) == outputs.numel() == targets.numel()
+        self.wanted, self.numbers = fits and outputs.numel() <= MOST_NUMBERS and (single or not numbers), numbers
+
+    def keep(self, step: int, outputs: Tensor, targets: object) -> None:
+        """Those of a step."""
+        if step & 3 == 0 or step <= FIRST:
+            self.kept.append((outputs.detach(), targets))
+
+    def judged(self, loss: float) -> None:
+        """A validation loss: before the lowest, the network knew most that is true of other rows."""
+        if not loss < self._lowest or not self.kept:
+            return
+        self._lowest, self._best, count = loss, [], 0
+        for pair in reversed(self.kept):
+            self._best.append(pair)
+            count += len(pair[0])
+            if count >= ENOUGH:
+                break
+
+    def shares(self) -> Shares:
+        """What they tell of classes."""
+        return NONE if self.numbers else _shares(self._window())
+
+    def strays(self) -> strays.Strays:
+        """What they tell of numbers."""
+        pairs = self._window() if self.numbers else []
+        return strays.strays(*(torch.cat(side).numpy() for side in zip(*pairs, strict=True))) if pairs else strays.NONE
 
     @torch.no_grad()
-    def shares(self) -> Shares:
-        """What they tell; of targets in one place only the newest: it is one batch for ever, or is written anew."""
-        newest = {y.data_ptr(): (z, y) for z, y in self.kept if isinstance(y, Tensor)}
-        read = [margins_of(z.cpu(), y.detach().cpu()) for z, y in newest.values()]
-        if not read or any(part is None for part in read):
-            return NONE
-        known = [r for r in read if r is not None]
-        margins, wrong, named, classes = (torch.cat(parts) for parts in zip(*known, strict=True))
-        order, count = margins.argsort(descending=True, stable=True), len(margins)
-        guessed = count - int(torch.bincount(classes).max())
-        skill = 1 - float(wrong.sum()) / guessed if guessed else 0.0
-        surest = wrong[order].double()
-        shares = tuple(float(surest[: max(1, int(count * part))].mean()) for part in PARTS)
-        half = order[: int(count * PARTS[0])]
-        return Shares(count, skill, shares, _taste(named[half][wrong[half]], classes[half][wrong[half]], classes))
+    def _window(self) -> list[tuple[Tensor, Tensor]]:
+        """What was kept before the best judgement, if it is enough; else of the newest steps.
+
+        Of targets in one place only the newest count: it is one batch for ever, or is written anew.
+        """
+        best = sum(len(z) for z, _ in self._best) >= FEWEST
+        placed = {y.data_ptr(): (z, y) for z, y in (self._best if best else self.kept) if isinstance(y, Tensor)}
+        pairs = [(z.cpu(), y.detach().cpu()) for z, y in placed.values()]
+        return [(z.flatten().float(), y.flatten().float()) for z, y in pairs] if self.numbers else pairs
+
+
+@torch.no_grad()
+def _shares(pairs: list[tuple[Tensor, Tensor]]) -> Shares:
+    read = [margins_of(z, y) for z, y in pairs]
+    if not read or any(part is None for part in read):
+        return NONE
+    known = [r for r in read if r is not None]
+    margins, wrong, named, classes = (torch.cat(parts) for parts in zip(*known, strict=True))
+    order, count = margins.argsort(descending=True, stable=True), len(margins)
+    guessed = count - int(torch.bincount(classes).max())
+    skill = 1 - float(wrong.sum()) / guessed if guessed else 0.0
+    surest = wrong[order].double()
+    shares = tuple(float(surest[: max(1, int(count * part))].mean()) for part in PARTS)
+    half = order[: int(count * PARTS[0])]
+    return Shares(count, skill, shares, _taste(named[half][wrong[half]], classes[half][wrong[half]], classes))
 
 
 def _taste(named: Tensor, true: Tensor, all_classes: Tensor) -> float:

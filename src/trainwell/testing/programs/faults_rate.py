@@ -2,7 +2,7 @@
 
 import torch
 from torch import Tensor, nn
-from torch.optim import SGD, Adam, AdamW, RMSprop
+from torch.optim import SGD, Adam, AdamW
 
 from trainwell.testing.programs.fault import CLASSES, SLOW, VALIDATED, WILD, Fault
 from trainwell.testing.programs.loops import Job, job
@@ -25,10 +25,16 @@ def rate_too_large(m: Material, i: int) -> Job:
 
 
 def oscillating_loss(m: Material, i: int) -> Job:
-    """Steps of one size whatever the slope, and that size too long for the valley."""
-    model = network(m, act=nn.Tanh)
-    made = job(m, model, optimizer=RMSprop(model.parameters(), lr=0.3))
-    made.batch_size, made.epochs = 256, 30
+    """Steps of a bounded length, so that nothing diverges, with a memory of many others: the loss swings for ever."""
+    model = network(m)
+    rate, momentum = (1.0, 0.9) if m.name == "wave steps" else (0.3, 0.98)
+    made = job(m, model, optimizer=SGD(model.parameters(), lr=rate, momentum=momentum))
+
+    def clip(*_: object) -> None:
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+
+    made.optimizer.register_step_pre_hook(clip)
+    made.batch_size, made.epochs = 128, 30
     return made
 
 
@@ -120,11 +126,16 @@ def too_much_regularisation(m: Material, i: int) -> Job:
 
 
 def weights_collapse(m: Material, i: int) -> Job:
-    """Decay that takes all weights to 0."""
+    """Decay, or a penalty on all weights, that takes them to 0 whatever the data ask for."""
     model = network(m, 3)
-    if i % 2:
-        return job(m, model, optimizer=SGD(model.parameters(), lr=0.1, weight_decay=0.5))
-    return job(m, model, optimizer=AdamW(model.parameters(), lr=5e-3, weight_decay=20.0))
+    if i % 3 == 1:
+        return job(m, model, optimizer=SGD(model.parameters(), lr=0.1, weight_decay=2.0))
+    if i % 3 == 2:
+        return job(m, model, optimizer=AdamW(model.parameters(), lr=5e-3, weight_decay=100.0))
+    made = job(m, model, optimizer=SGD(model.parameters(), lr=0.02))
+    base = made.loss_fn
+    made.loss_fn = lambda out, y: base(out, y) + 0.1 * sum((p.abs().sum() for p in model.parameters()), torch.zeros(()))
+    return made
 
 
 def weights_grow(m: Material, i: int) -> Job:
@@ -143,6 +154,7 @@ def weights_grow(m: Material, i: int) -> Job:
 HEART = ("digits", "breast_cancer", "images", "rows", "diabetes")
 POOR = ("digits", "wine", "images", "waves", "rows", "wave steps", "height", "adding")
 LATE = ("digits", "images", "waves", "wave steps", "wine", "next value")
+RESTLESS = ("digits", "diabetes", "friedman", "images", "waves", "ink", "height", "wave steps", "next value", "adding")
 SHORT = ("learning-rate-too-small", *SLOW)
 LEARNED_BY_HEART = ("overfitting", "missing-regularisation", "label-noise", "batch-too-small")
 TOO_STRONG = ("too-much-regularisation", "weights-collapse", "shrinking-activations", "vanishing-gradient", *SLOW)
@@ -150,7 +162,7 @@ TOO_STRONG = ("too-much-regularisation", "weights-collapse", "shrinking-activati
 RATE_FAULTS: dict[str, list[Fault]] = {
     "learning-rate-too-small": [Fault(rate_too_small, also=SLOW)],
     "learning-rate-too-large": [Fault(rate_too_large, also=(*WILD, *SLOW, "vanishing-gradient", "overfitting"))],
-    "oscillating-loss": [Fault(oscillating_loss, also=(*WILD, *SLOW, "vanishing-gradient"))],
+    "oscillating-loss": [Fault(oscillating_loss, RESTLESS, also=(*WILD, *SLOW, "vanishing-gradient"))],
     "batch-too-small": [
         Fault(batch_too_small, loops=("plain", "loaders", "late zero"), also=(*WILD, *SLOW, "vanishing-gradient"))
     ],

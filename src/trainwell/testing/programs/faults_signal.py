@@ -117,7 +117,7 @@ def initial_loss_off(m: Material, i: int) -> Job:
         elif i % 3 == 2:
             last_linear(model).bias.normal_(std=40.0)
         else:
-            last_linear(model).weight.mul_(100)
+            last_linear(model).weight.mul_(300)
     return made
 
 
