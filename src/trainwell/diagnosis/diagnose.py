@@ -7,6 +7,7 @@ from dataclasses import replace
 from trainwell.base import Registry
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
+from trainwell.diagnosis.rules_axis import batch_leak
 from trainwell.diagnosis.rules_curve import (
     loss_not_the_metric,
     not_learning,
@@ -52,6 +53,7 @@ PROGRAM = (
     "target-shape-mismatch",
     "loss-output-mismatch",
     "double-softmax",
+    "batch-leak",
     "gradients-accumulate",
     "loss-sums",
     "parameters-not-updated",
@@ -168,6 +170,7 @@ RULES: Registry[Rule] = Registry(
         "target-shape-mismatch": target_shape_mismatch,
         "loss-output-mismatch": loss_output_mismatch,
         "double-softmax": double_softmax,
+        "batch-leak": batch_leak,
         "gradients-accumulate": gradients_accumulate,
         "loss-sums": loss_sums,
         "parameters-not-updated": parameters_not_updated,

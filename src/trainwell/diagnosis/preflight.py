@@ -25,7 +25,7 @@ BEFORE = frozenset(
     "target-shape-mismatch loss-output-mismatch double-softmax parameters-not-updated symmetric-units "
     "missing-activation unscaled-inputs exploding-gradient vanishing-gradient initial-loss-off saturated-units "
     "dead-units non-finite bias-before-norm shrinking-activations growing-activations constant-input class-imbalance "
-    "duplicate-rows".split()
+    "duplicate-rows batch-leak".split()
 )
 """Kinds that show before the first update."""
 
@@ -74,7 +74,8 @@ def check(
                 skipped.append(f"{name} ({one_line(error)})")
                 continue
             done.append(name)
-            found += [] if finding is None else [finding]
+            known = {other.kind for other in found}
+            found += [] if finding is None or finding.kind in known else [finding]
     found = explained(sorted(found, key=lambda finding: finding.severity == "info"))
     grave = [finding for finding in found if finding.severity != "info"]
     return found if grave else [*found, all_is_well(done, skipped)]

@@ -63,6 +63,11 @@ STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
 
+QUICKLY, STILL, NEAR, MOST_DROPPED = 0.01, 1e-6, 4.0, 0.7
+"""Share of the updates after which a loss that is below that of chance has cost nothing; spread of losses that are the
+same; deviations between 0 and the targets' mean that a bias soon learns; dropout that is told as such (assumptions)."""
+
+
 def unscaled_inputs(case: Case) -> Finding | None:
     """Some input has a mean or deviation far from what standardising gives, or all are tiny."""
     if case.input_scale is None:
@@ -116,11 +121,15 @@ def initial_loss_off(case: Case) -> Finding | None:
     smooth = running_mean(np.nan_to_num(losses, nan=np.inf))
     below = np.flatnonzero(smooth < chance)
     wasted = f"{steps[below[0]]} updates" if len(below) else "all updates so far"
+    quickly = len(below) > 0 and steps[below[0]] <= QUICKLY * case.updates
+    before = np.isfinite(losses).all() and np.ptp(losses) <= STILL * losses[0]  # the check makes no updates
+    excused = quickly or _dropped(case) or (before and ratio < bound.value * _offset(case))
+    cost = "" if before else f", and {wasted} go into unlearning them"
     return Finding(
         "initial-loss-off",
-        "warning" if ratio > bound.value else "info",
+        "warning" if ratio > bound.value and not excused else "info",
         f"The untrained network's loss is {losses[0]:.3g}, {ratio:.3g} times that of chance ({chance:.3g}): "
-        f"its first outputs are much too large, and {wasted} go into unlearning them.",
+        f"its first outputs are far off{cost}.",
         layer="output",
         member=case.member,
         step=1,
@@ -130,6 +139,21 @@ def initial_loss_off(case: Case) -> Finding | None:
             Remedy("small-output", "draw the output layer's first weights small, so that the network starts at chance"),
         ),
     )
+
+
+def _offset(case: Case) -> float:
+    """How many times the loss of chance that of outputs of 0 is, where numbers have a mean: a bias soon learns it."""
+    program = case.program
+    targets = None if program is None else program.targets
+    if program is None or targets is None or program.loss.kind not in ("squared", "absolute", "huber"):
+        return 1.0
+    away = min(abs(targets.mean) / max(targets.std, 1e-12), NEAR)
+    return 1 + (away**2 if program.loss.kind == "squared" else away)
+
+
+def _dropped(case: Case) -> bool:
+    """Whether dropout makes the outputs of the passes that are trained on as large as they are."""
+    return case.program is not None and case.program.dropout >= MOST_DROPPED
 
 
 def _far_targets(case: Case) -> Finding | None:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, called, first, median
-from trainwell.diagnosis.edits import activation, clip, initialiser, norm, offered, rate, residual, shallower
+from trainwell.diagnosis.edits import activation, clip, edit, initialiser, norm, offered, rate, residual, shallower
 from trainwell.diagnosis.finding import Finding, Remedy
 
 FADED = Threshold(
@@ -41,7 +41,47 @@ BURST = Threshold(
 )
 
 
+FORGOTTEN = Threshold(
+    1e-6,
+    healthy="0.001 … 1",
+    origin="ρ^T of a plain recurrent layer, ρ < 1 the spectral radius of its recurrent weights (Pascanu et al. 2013)",
+)
+LITTLE = 0.8
+"""Share of the loss of chance, above which next to nothing was learned from such sequences (our assumption)."""
+
+
 def vanishing_gradient(case: Case) -> Finding | None:
+    """On the way through layers, or through the steps of a sequence."""
+    return _through_layers(case) or _through_time(case)
+
+
+def _through_time(case: Case) -> Finding | None:
+    """A plain recurrent layer hands on next to nothing of the first steps, and next to nothing was learned."""
+    _, losses = case.finite("loss")
+    if case.program is None or not case.over or case.chance_loss is None or not case.program.memory or not len(losses):
+        return None
+    layer, steps, radius, reach = min(case.program.memory, key=lambda memory: memory.reach)
+    left = float(losses[-max(1, len(losses) // 10) :].mean()) / max(case.chance_loss, 1e-12)
+    if reach >= FORGOTTEN.value or left < LITTLE:
+        return None
+    return Finding(
+        "vanishing-gradient",
+        "critical",
+        f"The gradient vanishes on its way through time: of that at the last of {steps} steps the first gets no more "
+        f"than {reach:.0e}, as {called(layer)} multiplied it by about {radius:.2f} at each in the beginning; and the loss "
+        f"stays at {left:.0%} of that of chance.",
+        layer=layer,
+        member=case.member,
+        step=1,
+        evidence=FORGOTTEN.evidence("ρ^T of the recurrent weights", reach, spectral_radius=radius, steps=float(steps)),
+        remedies=offered(
+            edit(case, "lstm", "gates keep gradients over long sequences", {"module.recurrent": "lstm"}),
+            Remedy("shorter-sequences", "fewer steps between what matters and where it is asked for"),
+        ),
+    )
+
+
+def _through_layers(case: Case) -> Finding | None:
     """The first layer's gradient stays a tiny part of the last one's; or all are tiny and nothing is learned."""
     layers = case.layers("gradient-norm")
     if len(layers) < 2 or case.updates < EARLY // 2:

@@ -4,7 +4,8 @@ import numpy as np
 
 from trainwell.diagnosis.case import Case, Threshold, called, first, median
 from trainwell.diagnosis.edits import adam, initialiser, norm, offered, residual
-from trainwell.diagnosis.finding import Finding
+from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.rules_loss import runaway
 
 SHRUNK = Threshold(
     0.2,
@@ -29,11 +30,20 @@ APART = Threshold(
 )
 
 
+COLLAPSED = Threshold(
+    0.02,
+    healthy="0.3 … 30",
+    origin="deviation of the outputs over samples at the last looks over that at the first (our assumption)",
+)
+POINT = 0.01
+"""Deviation of the outputs below which all samples sit in one point."""
+
+
 def shrinking_activations(case: Case) -> Finding | None:
-    """Before training the signal's deviation falls from hidden layer to hidden layer."""
+    """Before training the signal's deviation falls from hidden layer to hidden layer; or outputs become one point."""
     ratio, each, told = _trend(case)
     if not (ratio < 1 / TOTAL and each < SHRUNK.value):
-        return None
+        return _collapsed(case)
     return Finding(
         "shrinking-activations",
         "info" if case.learned and ratio > SLIGHT else "warning",
@@ -43,6 +53,28 @@ def shrinking_activations(case: Case) -> Finding | None:
         step=1,
         evidence=SHRUNK.evidence("what a layer leaves of the signal", each, last_over_first=ratio, per_layer=told),
         remedies=offered(initialiser(case), norm(case), residual(case)),
+    )
+
+
+def _collapsed(case: Case) -> Finding | None:
+    """Under a loss of the user's own the outputs of all samples became alike: it is lowest where nothing is told."""
+    layers = case.layers("signal-std")
+    if case.program is None or case.program.loss.kind or not layers or runaway(case) is not None:
+        return None
+    _, values = case.finite("signal-std", layers[-1])
+    if len(values) < 4 or not 0 < values[0] or float(values[-1]) > min(POINT, COLLAPSED.value * values[0]):
+        return None
+    left = float(values[-1] / values[0])
+    return Finding(
+        "shrinking-activations",
+        "warning",
+        f"The outputs of all samples became alike: their deviation fell to {left:.1g} of that of the untrained "
+        "network, so the loss can be lowered without telling samples apart.",
+        layer=layers[-1],
+        member=case.member,
+        step=case.updates,
+        evidence=COLLAPSED.evidence("deviation of the outputs over that at the start", left),
+        remedies=(Remedy("push-apart", "let the loss push samples apart that differ, as with negative pairs"),),
     )
 
 

@@ -1,8 +1,10 @@
 """Rules on loss, outputs and targets of a user's own training: do they belong together (rows A10, A11, D9)."""
 
+import numpy as np
+
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.edits import edit, offered
-from trainwell.diagnosis.finding import Finding, Severity
+from trainwell.diagnosis.finding import Finding, Remedy, Severity
 from trainwell.vitals.program import Program
 
 BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
@@ -63,8 +65,46 @@ def double_softmax(case: Case) -> Finding | None:
     )
 
 
+RUNAWAY = Threshold(
+    100.0,
+    healthy="0 … 20",
+    origin="a loss below 0 over the size of the first ones, that at least trebled in the second half (our assumption)",
+)
+FEWEST, TREBLED = 20, 3.0
+
+
+def runaway(case: Case) -> Finding | None:
+    """The loss falls below 0, ever faster: its sign is wrong, or nothing keeps it from falling."""
+    _, losses = case.finite("loss")
+    if case.program is None or len(losses) < FEWEST:
+        return None
+    part, middle = max(1, len(losses) // 20), len(losses) // 2
+    first, end = float(np.abs(losses[:part]).mean()), float(losses[-part:].mean())
+    before = max(-float(losses[middle - part : middle + part].mean()), first, 1e-12)
+    size = -end / max(first, 1e-12)
+    if size < RUNAWAY.value or -end < TREBLED * before:
+        return None
+    return Finding(
+        "loss-output-mismatch",
+        "critical",
+        f"The loss falls without end: it came to {end:.3g}, and falls ever faster. Its sign is wrong, or nothing keeps "
+        "it from falling.",
+        layer="output",
+        member=case.member,
+        step=case.updates,
+        evidence=RUNAWAY.evidence("size of the last losses below 0 over that of the first", size),
+        remedies=(
+            Remedy("bounded-loss", "minimise the negative of what is to grow, and keep what divides away from 0"),
+        ),
+    )
+
+
 def loss_output_mismatch(case: Case) -> Finding | None:
-    """A loss that does not suit the targets or what the outputs can be."""
+    """A loss that does not suit the targets or what the outputs can be, or that has no bottom."""
+    return _misfit(case) or runaway(case)
+
+
+def _misfit(case: Case) -> Finding | None:
     program = case.program
     if program is None:
         return None

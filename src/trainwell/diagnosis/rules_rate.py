@@ -53,8 +53,9 @@ OVERWRITTEN = Threshold(
     origin="‖Δw‖/‖w‖ of the first update, median of the layers: it replaces the weights (our assumption)",
 )
 LOST = Threshold(2.0, healthy="1 … 1.3", origin="TheDeepChecker: the loss diverges from twice its minimum on")
-FAST_AT_THE_END = 0.03
-"""‖Δw‖/‖w‖ of some layer in the last looks: what was learned is thrown away by steps (healthy at the start: ≤ 0.06)."""
+FAST_ENOUGH = 0.01
+"""‖Δw‖/‖w‖ of some layer at some look from the lowest loss on: steps so large can throw away what was learned, and
+steps that are added up, as with momentum, smaller ones than others (healthy at the start: ≤ 0.06)."""
 
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""
@@ -217,13 +218,16 @@ def _usual(case: Case, layers: list[str]) -> float:
 
 def _lost(case: Case, curves: list[Curve]) -> float:
     """How many times its lowest mean the loss is in the end, where it is above chance again; 0 where it is not."""
-    _, losses = case.finite("loss")
+    steps, losses = case.finite("loss")
     window = len(losses) // 10
-    fastest = max(float(values[-3:].min()) if len(values) else 0.0 for _, values in curves)
-    if case.program is None or case.chance_loss is None or window < ENOUGH_UPDATES or fastest < FAST_AT_THE_END:
+    if case.program is None or case.chance_loss is None or window < ENOUGH_UPDATES:
         return 0.0
     means = running_mean(losses, window)
-    low, end = float(means.min()), float(means[-1])
+    best = int(means.argmin())
+    since = [values[max(0, int(np.searchsorted(at, steps[best])) - 1) :] for at, values in curves]
+    if max((float(values.max()) for values in since if len(values)), default=0.0) < FAST_ENOUGH:
+        return 0.0
+    low, end = float(means[best]), float(means[-1])
     learned = low < (1 - 6 * LEARNED) * case.scale
     return end / max(low, 1e-12) if learned and end > LOST.value * low and end > (1 - LEARNED) * case.scale else 0.0
 

@@ -25,9 +25,9 @@ STILL = 1.3
 BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
 """Losses that are never below 0; one that is has something added to it that rewards large weights."""
 
-HASTY, LARGE, HUGE, LATE = 50, 128, 2048, 0.08
+HASTY, LARGE, HUGE, LATE, LATE_OF_FEW = 50, 128, 2048, 0.08, 0.04
 """Updates in a whole training that are too few, and the batch size from which that is its fault. Of a HUGE batch four
-times as many are, if so much of the fall came in the last third (our assumptions)."""
+times as many are, if so much of the fall came in the last third: of few updates less is needed (our assumptions)."""
 
 
 def batch_too_small(case: Case) -> Finding | None:
@@ -186,7 +186,8 @@ def batch_too_large(case: Case) -> Finding | None:
     third = max(1, len(losses) // 3)
     fall = float(losses[:2].mean() - losses[-2:].mean())
     late = float(losses[-third - 1] - losses[-2:].mean())
-    falling = late > LATE * fall > 0 if batch >= HUGE else float(losses[-third:].mean()) < float(losses[:third].mean())
+    least = LATE_OF_FEW if case.updates <= HASTY else LATE
+    falling = late > least * fall > 0 if batch >= HUGE else float(losses[-third:].mean()) < float(losses[:third].mean())
     if high < (0.5 if batch < HUGE else 0.4) or not falling:
         return None
     return Finding(

@@ -8,6 +8,7 @@ from trainwell.diagnosis.finding import Finding
 from trainwell.diagnosis.rules_curve import CLEAR, POINTS, read_curve
 from trainwell.diagnosis.rules_gradient import FAINT
 from trainwell.diagnosis.rules_layers import shrinking_activations
+from trainwell.diagnosis.rules_loss import runaway
 from trainwell.diagnosis.rules_strength import BOUNDED
 
 FLAT = Threshold(
@@ -35,6 +36,9 @@ SPIKE = Threshold(
     origin="Composer: fast mean ≥ 5 × slow mean; here a loss over the median of those around it",
 )
 
+LEAP = 1e3
+"""A loss so many times that of the steps around it, where nothing is learned, is the training's ruin (assumption)."""
+
 
 def slow_start(case: Case) -> Finding | None:
     """The loss stayed where it was for a large part of the training, and then fell suddenly."""
@@ -45,6 +49,8 @@ def slow_start(case: Case) -> Finding | None:
     fall = first - last
     bounded = case.program is not None and case.program.loss.kind in BOUNDED
     if fall < 0.3 * case.scale or first > 1.3 * case.scale or (bounded and last < 0):
+        return None
+    if runaway(case) is not None:
         return None
     began = int(np.argmax(read < first - 0.1 * fall))
     share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))
@@ -127,7 +133,7 @@ def loss_spike(case: Case) -> Finding | None:
     worst = int(np.argmax(np.where(high, ratio, 0.0)))
     return Finding(
         "loss-spike",
-        "info",
+        "warning" if ratio[worst] > LEAP and not case.learned else "info",
         f"At step {steps[worst]} the loss leapt to {ratio[worst]:.3g} times that of the steps around it.",
         member=case.member,
         step=int(steps[worst]),

@@ -15,6 +15,7 @@ from trainwell.vitals.inside import Inside
 from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
 from trainwell.vitals.rows import Rows
 from trainwell.vitals.scale import Scale, sums_of
+from trainwell.vitals.sequences import Memory
 from trainwell.vitals.sureness import Sureness
 
 SHARE = 0.004  # of the time, for looks between those at powers of two; what follows a look costs as much again
@@ -42,6 +43,8 @@ class Sight:
     symmetric: tuple[str, ...] = ()
     without_gradient: Counter[str] = field(default_factory=Counter)
     updates: int = 0
+    sequences: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    memory: tuple[Memory, ...] = ()
     accumulating: list[int] = field(default_factory=lambda: [0, 0])
 
 
@@ -112,7 +115,8 @@ class Batches:
     Attributes:
         reading: what the loss is made of. targets: some of them. same: whether targets have the shape of the inputs.
         rows: prints of those trained on and judged by. sizes: of the batches.
-        scale: of what reaches the first layer with weights. outside: of the inputs as they are given.
+        scale: of what reaches the first layer with weights. outside: of the inputs as they are given; names: of those
+            that are whole numbers.
         penalties: share of the loss that is not loss_fn of outputs and targets.
         constant: whether all outputs were alike. sureness: how often the surest outputs are wrong.
     """
@@ -120,7 +124,7 @@ class Batches:
     def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
-        self.scale, self.outside, self.sizes = Scale(), Scale(), Counter[int]()
+        self.scale, self.outside, self.names, self.sizes = Scale(), Scale(), Scale(), Counter[int]()
         self.rows = Rows(self.outside)
         self.penalties: list[float] = []
         self.ranges: list[tuple[float, float]] = []
@@ -165,6 +169,8 @@ class Batches:
         if x is not None and x.dim() and x.is_floating_point():
             flat = x.detach().flatten(1) if x.dim() > 1 else x.detach()[:, None]
             self.outside.take(sums := sums_of(flat))
+        elif x is not None and x.dim() > 1 and not x.is_complex():
+            self.names.take(sums_of(x.detach().flatten(1).float()))
         if entering is not None:
             same = flat is not None and entering.data_ptr() == flat.data_ptr() and entering.shape == flat.shape
             self.scale.take(sums if same else sums_of(entering))

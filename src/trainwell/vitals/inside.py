@@ -124,6 +124,7 @@ class Inside:
         order: names of the layers as they were called. functions: the activation after a layer, by its name.
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
         bends: functions and layers that are not linear, of one pass.
+        sequences: shapes (T, B, D) as a layer without `batch_first` takes them, (B, T, D) as one with it does.
         chained: pairs of dense or convolutional layers of which one is fed by the other; True where nothing bends the
             signal between them.
     """
@@ -135,6 +136,7 @@ class Inside:
         self.entering: Tensor | None = None
         self.bends = 0
         self.chained: dict[tuple[str, str], bool] = {}
+        self.sequences: dict[str, tuple[int, ...]] = {}
         self._paths: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}  # tensors that come from a layer
         self._layers, self._mode, self._depth = layers, _Mode(self), 0
         self._handles: list[Any] = []
@@ -200,6 +202,8 @@ class Inside:
                     self.entering = _units_last(layer, given[0].detach())
                 self.order.append(layer.name)
             self.bends += isinstance(layer.module, BENT)
+            if hasattr(layer.module, "batch_first") and given and isinstance(given[0], Tensor) and given[0].dim() == 3:
+                self.sequences[layer.name] = tuple(given[0].shape)
             self._chain(layer, given, output)
             first = output[0] if isinstance(output, tuple) and output else output
             self._current = layer

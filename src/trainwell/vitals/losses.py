@@ -77,6 +77,7 @@ class LossReading:
         terms: how many terms were summed up without being divided by their number; 1 for a mean, 0 when unknown.
         delta: of a huber loss, where the parabola ends. slope: its slope from there on (1 for torch's smooth L1).
         alone: whether nothing is added to it. weighted: whether classes or samples have weights, which are not known.
+        across: whether a softmax is taken over the samples, and not over the classes.
     """
 
     kind: str = ""
@@ -88,6 +89,7 @@ class LossReading:
     slope: float = 1.0
     alone: bool = True
     weighted: bool = False
+    across: bool = False
 
     @property
     def broadcasts(self) -> bool:
@@ -116,8 +118,15 @@ def read_loss(loss: Tensor) -> LossReading:
     terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, after)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
-    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node)
+    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node), _across(loss)
     return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms, *rest)
+
+
+def _across(loss: Tensor) -> bool:
+    """Whether a softmax of (B, C) is taken over the samples, and not over the classes."""
+    soft = [node for node in nodes_above(loss.grad_fn) if name_of(node) in ("Softmax", "LogSoftmax")]
+    shapes = [shape_of(node) for node in soft if getattr(node, "_saved_dim", None) == 0]
+    return any(len(shape) == 2 and shape[0] != shape[1] > 1 for shape in shapes)
 
 
 def _smoothed(loss: Tensor) -> bool:

@@ -33,6 +33,7 @@ from trainwell.vitals.program import (
     symmetric_layers,
 )
 from trainwell.vitals.scatter import SETTLED, Scatter
+from trainwell.vitals.sequences import along_the_batch, memories
 from trainwell.vitals.targets import targets_of
 
 OFTEN = 64
@@ -268,6 +269,9 @@ class Observer:
             sight.order = sight.order or inside.order
             sight.bends, sight.weighted, sight.chained = inside.bends, len(inside.order), inside.chained
         sight.functions |= inside.functions
+        if inside.sequences and not sight.sequences:
+            sight.memory = memories(self._layers, inside.sequences)
+        sight.sequences |= inside.sequences
         self._note_signals([*inside.signals, *moved[0]], [*inside.signals.values(), *moved[1]])
         if rates := [float(group["lr"]) for optimizer in self._optimizers for group in optimizer.param_groups]:
             self.record.add(self.steps, "", "learning_rate", MEMBER, [max(rates)])
@@ -369,6 +373,8 @@ class Observer:
             weighted=sight.weighted,
             chains=straight_pairs(self._model, sight.chained),
             narrowest=narrowest(self._model, sight.chained, sight.weighted or 0),
+            along=along_the_batch(self._layers, sight.sequences, batches.targets),
+            memory=sight.memory,
             recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
             symmetric=sight.symmetric,
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
@@ -397,5 +403,5 @@ class Observer:
         """Extremes of means and deviations of what reaches the first layer; as given, how much of it never changes."""
         batches = self._batches
         found = (batches.scale if batches.scale.rows else batches.outside).extremes()
-        given = batches.outside.extremes()
+        given = (batches.outside if batches.outside.rows else batches.names).extremes()
         return found if found is None or given is None else found | {"constant": given["constant"]}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from trainwell.vitals.inside import CONVOLUTIONS, NORMS, Layer
 from trainwell.vitals.losses import LossReading
 from trainwell.vitals.origin import Origin
+from trainwell.vitals.sequences import Memory
 from trainwell.vitals.strays import NONE as NO_STRAYS, Strays
 from trainwell.vitals.sureness import NONE, Shares
 from trainwell.vitals.targets import Targets
@@ -67,6 +68,7 @@ class Program:
             were judged by. apart: how far the rows judged by lie from them, in deviations.
         constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
         single: batches that hold one class, of those with at least eight samples that were looked at.
+        along: layers for sequences that run along the batch. memory: of plain recurrent layers; see `sequences`.
         sureness: what `vitals.sureness` tells of newest outputs, or those before the best judgement. strays: the same,
             of numbers to predict.
         notes: what could not be looked at, and why.
@@ -99,6 +101,8 @@ class Program:
     constant_output: bool = False
     output_range: tuple[float, float] | None = None
     single: tuple[int, int] = (0, 0)
+    along: tuple[str, ...] = ()
+    memory: tuple[Memory, ...] = ()
     sureness: Shares = NONE
     strays: Strays = NO_STRAYS
     notes: tuple[str, ...] = ()

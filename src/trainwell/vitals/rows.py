@@ -1,6 +1,7 @@
 """Rows that were trained on and rows that were judged by: how many are alike, and how far apart the two lie."""
 
 from functools import lru_cache
+from math import isfinite
 
 import torch
 from torch import Tensor
@@ -83,7 +84,8 @@ def prints_of(x: Tensor) -> list[float] | None:
     if not x.is_floating_point() and x[0].numel() <= FEW_NAMES:
         return None  # names of things, as of a user and an item: the same ones come again
     flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
-    return (flat @ _weights(flat.shape[1], flat.device)).tolist()
+    prints = (flat @ _weights(flat.shape[1], flat.device)).tolist()
+    return prints if all(map(isfinite, prints)) else None
 
 
 @lru_cache(maxsize=4)

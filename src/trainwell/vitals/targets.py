@@ -53,11 +53,11 @@ class Targets:
             return entropy(self.counts)
         if kind in ("binary-logits", "binary") and 0 <= self.low and self.high <= 1:
             return self.binary_entropy if not self.one_hot else None
-        if kind == "squared" and self.task:
+        if kind == "squared":
             return self.spread
-        if kind == "absolute" and self.task:
+        if kind == "absolute":
             return self.deviation
-        if kind == "huber" and self.task:
+        if kind == "huber":
             return self.bounded
         return None
 
