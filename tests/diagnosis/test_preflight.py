@@ -331,3 +331,30 @@ def test_what_cannot_be_checked_is_refused_in_one_line(arguments: tuple[Any, ...
     with pytest.raises(InputError, match=message) as raised:
         trainwell.check(*arguments)
     assert "\n" not in str(raised.value)
+
+
+class Reader(nn.Module):
+    """Names in order, and what may come next at each place."""
+
+    def __init__(self, *, causal: bool) -> None:
+        super().__init__()
+        self.words, self.out = nn.Embedding(12, 16), nn.Linear(16, 12)
+        self.layer, self.causal = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), causal
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1]) if self.causal else None
+        return self.out(self.layer(self.words(x), src_mask=mask))
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_module_that_sees_what_it_is_to_predict_next_leaks(causal: bool) -> None:
+    text = torch.randint(12, (6, 11), generator=torch.Generator().manual_seed(0))
+    loss_fn = lambda z, y: F.cross_entropy(z.flatten(0, 1), y.flatten())
+    found = kinds(Reader(causal=causal), loss_fn, text[:, :-1], text[:, 1:])
+    assert ("train-test-leak" in found) is not causal
+
+
+def test_what_comes_later_may_be_seen_where_it_is_not_the_target() -> None:
+    words, tags = torch.randint(12, (2, 6, 10), generator=torch.Generator().manual_seed(1))
+    loss_fn = lambda z, y: F.cross_entropy(z.flatten(0, 1), y.flatten())
+    assert "train-test-leak" not in kinds(Reader(causal=False), loss_fn, words, tags)

@@ -10,6 +10,7 @@ from trainwell.diagnosis import KINDS, RULES, Case, diagnose
 from trainwell.engine import Record
 from trainwell.vitals.losses import LossReading
 from trainwell.vitals.program import Program, Stuck
+from trainwell.vitals.sequences import Memory
 from trainwell.vitals.strays import strays
 from trainwell.vitals.sureness import Shares
 from trainwell.vitals.targets import Targets
@@ -78,6 +79,8 @@ FAULTS: dict[str, tuple[str, Program]] = {
         "loss-output-mismatch",
         changed(loss=MSE, targets=NUMBERS, given_task="multiclass"),
     ),
+    "runs along the batch": ("batch-leak", changed(along=("lstm",))),
+    "softmax over samples": ("batch-leak", changed(loss=replace(CE, across=True))),
     "old gradients": ("gradients-accumulate", changed(accumulating=(6, 6))),
     "frozen": ("parameters-not-updated", changed(stuck=Stuck(frozen=("0.weight",)))),
     "forgotten": ("parameters-not-updated", changed(stuck=Stuck(forgotten=("4.weight", "4.bias")))),
@@ -264,6 +267,36 @@ def test_numbers_are_wrong_where_some_lie_anywhere_and_the_others_about_too_stee
         (0.6 * truth[:200], dealt_out[:200]),  # too few to tell
     ):
         assert kinds(case_of(changed(strays=strays(outputs, targets)))) == []
+
+
+def test_a_loss_without_a_bottom_is_told_from_one_that_lies_below_0() -> None:
+    own = changed(loss=LossReading(), targets=NUMBERS)
+    falls = 2.0 - np.exp(np.arange(200) / 12)
+    found = RULES["loss-output-mismatch"](case_of(own, falls))
+    assert found is not None and found.severity == "critical" and "slow-start" not in kinds(case_of(own, falls))
+    for sound in (20 - 320 * (1 - np.exp(-np.arange(200) / 30)), -np.arange(200) * 0.5 - 1, FALL):  # as of a flow
+        assert RULES["loss-output-mismatch"](case_of(own, sound)) is None
+
+
+def test_outputs_that_become_one_point_under_a_loss_of_the_user_s_own() -> None:
+    own = changed(loss=LossReading(), targets=None)
+    steps = (1, 2, 4, 8, 16, 32, 64, 128, 256)
+    for last, said in ((5e-4, ["shrinking-activations"]), (0.05, [])):
+        case = case_of(own)
+        put(case, "signal-std", "4", zip(steps, np.geomspace(0.5, last, len(steps)), strict=True))
+        assert kinds(case) == said
+    known = case_of(changed(loss=MSE, targets=NUMBERS), FALL / 1.1)
+    put(known, "signal-std", "4", zip(steps, np.geomspace(0.5, 5e-4, len(steps)), strict=True))
+    assert kinds(known) == []  # targets may be alike
+
+
+def test_a_plain_recurrent_layer_that_forgets_is_the_cause_only_where_nothing_is_learned() -> None:
+    forgets = changed(memory=(Memory("rnn", 80, 0.6, 0.6**80),))
+    stays = np.full(300, 1.08)
+    found = RULES["vanishing-gradient"](case_of(forgets, stays))
+    assert found is not None and found.layer == "rnn" and "80 steps" in found.message
+    assert RULES["vanishing-gradient"](case_of(forgets)) is None
+    assert RULES["vanishing-gradient"](case_of(changed(memory=(Memory("rnn", 20, 0.9, 0.9**20),)), stays)) is None
 
 
 def test_batches_of_one_class_each_are_not_shuffled() -> None:

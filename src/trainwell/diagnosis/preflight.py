@@ -17,6 +17,7 @@ from trainwell.diagnosis.sound import all_is_well
 from trainwell.diagnosis.subject import Subject, one_line, undisturbed
 from trainwell.vitals.observer import Observer
 from trainwell.vitals.program import stuck_parameters
+from trainwell.vitals.targets import Targets
 
 LOOKS = 8
 """Passes that are observed, at a rate of 0: as many as rules on first signals ask for."""
@@ -153,7 +154,14 @@ def _with_own_optimizer(case: Case, subject: Subject, observer: Observer) -> Cas
     settings = {k: v for k, v in program.settings.items() if not k.startswith("optimizer.")}
     if own is not None:
         settings["optimizer.learning_rate"] = float(own.param_groups[0]["lr"])
-    return replace(case, program=replace(program, stuck=stuck, settings=settings))
+    return replace(case, program=replace(program, stuck=stuck, settings=settings, targets=_once(program.targets)))
+
+
+def _once(targets: Targets | None) -> Targets | None:
+    """The targets of one batch, that were seen in each pass."""
+    if targets is None:
+        return None
+    return replace(targets, count=targets.count // LOOKS, counts=tuple(count // LOOKS for count in targets.counts))
 
 
 def _shape(value: object) -> str:

@@ -63,7 +63,7 @@ STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
 
-QUICKLY, STILL, NEAR, MOST_DROPPED = 0.01, 1e-6, 4.0, 0.7
+QUICKLY, STILL, NEAR, MOST_DROPPED = 0.03, 1e-6, 4.0, 0.7
 """Share of the updates after which a loss that is below that of chance has cost nothing; spread of losses that are the
 same; deviations between 0 and the targets' mean that a bias soon learns; dropout that is told as such (assumptions)."""
 

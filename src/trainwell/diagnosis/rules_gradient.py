@@ -68,7 +68,7 @@ def _through_time(case: Case) -> Finding | None:
         "vanishing-gradient",
         "critical",
         f"The gradient vanishes on its way through time: of that at the last of {steps} steps the first gets no more "
-        f"than {reach:.0e}, as {called(layer)} multiplied it by about {radius:.2f} at each in the beginning; and the loss "
+        f"than {reach:.0e}, as {called(layer)} multiplied it by about {radius:.2f} at each at first; and the loss "
         f"stays at {left:.0%} of that of chance.",
         layer=layer,
         member=case.member,

@@ -58,6 +58,9 @@ WEIGHTED = frozenset(
 SMOOTHING = frozenset("NllLoss NllLoss2D LogSoftmax Sum Mean Neg Mul Add Div MaskedFill".split())
 """Nodes of a cross-entropy with label smoothing."""
 
+OTHERWISE = frozenset("Pow Exp Mm Bmm Logsumexp CtcLoss CudnnCtcLoss".split())
+"""Nodes with which a loss of one log-softmax is something else than a cross-entropy."""
+
 MOST_NODES = 200
 
 CLASS_LOSSES = ("cross-entropy", "nll", "binary-logits", "binary", "margin")
@@ -184,7 +187,7 @@ def _by_hand(loss: Tensor) -> LossReading:
         below, _ = through(source(differences[0]))
         return LossReading(power, output_of(below), shape_of(below), compared, int("Mean" in names))
     logs = [node for node in nodes_above(loss.grad_fn) if name_of(node) == "LogSoftmax"]
-    if len(logs) == 1 and not {"Pow", "Exp", "Mm", "Bmm"} & set(names):
+    if len(logs) == 1 and not OTHERWISE & set(names):
         below, _ = through(source(logs[0]))
         mean = int("Mean" in names or "Div" in names)
         return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(below), mean)

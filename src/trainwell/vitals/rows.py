@@ -1,7 +1,7 @@
 """Rows that were trained on and rows that were judged by: how many are alike, and how far apart the two lie."""
 
 from functools import lru_cache
-from math import isfinite
+from math import isfinite, log
 
 import torch
 from torch import Tensor
@@ -9,7 +9,12 @@ from torch import Tensor
 from trainwell.vitals.scale import Scale
 
 FEW_NAMES = 4  # whole numbers in a row, by which rows can't be told apart
+FEW_COLUMNS, FEW_NUMBERS, FEW_ROWS = 64, 3, log(4096)
+"""Of no more columns than that: different numbers in each, and logarithm of the different rows that can be made of
+them, up to which rows are alike by nature (our assumptions)."""
+
 MOST_COLUMNS = 4096
+CHANCE = 2.0  # times what is expected by chance, which is no leak
 MOST = 65_536  # prints that are remembered
 
 
@@ -28,6 +33,7 @@ class Rows:
         self._trained: set[float] = set()
         self._judged: set[float] = set()
         self.kept = False
+        self._pairs = self._equal = 0.0  # of two rows of a batch
 
     @torch.no_grad()
     def train(self, x: Tensor) -> None:
@@ -35,8 +41,9 @@ class Rows:
         prints = prints_of(x)
         if prints is None:
             return
-        found = set(prints)
-        self.doubled.append(1 - len(found) / len(prints))
+        found, count = set(prints), len(prints)
+        self.doubled.append(1 - len(found) / count)
+        self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
         if len(self._trained) < MOST:
             self._trained |= found
 
@@ -59,11 +66,15 @@ class Rows:
 
     @property
     def leaked(self) -> tuple[float, int]:
-        """Share of the rows trained on that were judged by, and how many they are, of those that were seen."""
+        """Share of the rows trained on that were judged by, and how many they are, of those that were seen.
+
+        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be.
+        """
         if not self.kept or not self._trained:
             return 0.0, 0
-        both = len(self._trained & self._judged)
-        return both / len(self._trained), both
+        both, alike = len(self._trained & self._judged), self._equal / max(1.0, self._pairs)
+        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(self._judged))
+        return max(0.0, both / len(self._trained) - by_chance), both
 
     @property
     def apart(self) -> float:
@@ -84,8 +95,19 @@ def prints_of(x: Tensor) -> list[float] | None:
     if not x.is_floating_point() and x[0].numel() <= FEW_NAMES:
         return None  # names of things, as of a user and an item: the same ones come again
     flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
+    if _few_kinds(flat):
+        return None
     prints = (flat @ _weights(flat.shape[1], flat.device)).tolist()
     return prints if all(map(isfinite, prints)) else None
+
+
+def _few_kinds(flat: Tensor) -> bool:
+    """Whether rows may be alike by nature: a few columns of names, or so few different numbers in all columns."""
+    if flat.shape[1] > FEW_COLUMNS:
+        return False
+    differ = (flat.sort(0).values.diff(dim=0) != 0).sum(0) + 1
+    most = int(differ.max())
+    return most <= FEW_NUMBERS or (2 * most < len(flat) and float(differ.double().log().sum()) < FEW_ROWS)
 
 
 @lru_cache(maxsize=4)
