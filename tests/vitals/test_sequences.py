@@ -55,7 +55,7 @@ def test_a_layer_that_was_made_without_batch_first_runs_along_the_batch(kind: st
 def test_memory_is_the_spectral_radius_of_the_first_recurrent_weights_to_the_power_of_the_steps() -> None:
     rnn = nn.RNN(8, 8, batch_first=True)
     with torch.no_grad():
-        rnn.weight_hh_l0.copy_(0.5 * torch.eye(8).roll(1, 0))  # a permutation: all eigenvalues on a circle
+        rnn.get_parameter("weight_hh_l0").copy_(0.5 * torch.eye(8).roll(1, 0))  # all eigenvalues on a circle
     (memory,) = seen(Last(rnn, turned=False), steps=9).memory
     assert memory.layer == "layer" and memory.steps == 9
     assert abs(memory.radius - 0.5) < 0.05 and abs(memory.reach - memory.radius**9) < 1e-9

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, median, running_mean
+from trainwell.diagnosis.case import Case, Threshold, running_mean
 from trainwell.diagnosis.edits import adam, edit, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -194,8 +194,9 @@ def oscillating_loss(case: Case) -> Finding | None:
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
-    speeds = [median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")]
-    if speeds and max(speeds) < SLOW:
+    looks = [case.finite("update-ratio", layer) for layer in case.layers("update-ratio")]
+    speeds = [median(curve) for curve in looks]
+    if looks and max(_late(*curve, case.updates) for curve in looks) < SLOW:
         return None
     thrown = max(speeds, default=0.0) > FAST
     size = SWING.value * (THROWN if thrown else 1.0)
@@ -205,6 +206,12 @@ def oscillating_loss(case: Case) -> Finding | None:
         if turns:
             return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
     return None
+
+
+def _late(steps: np.ndarray, values: np.ndarray, updates: int) -> float:
+    """The median after the first quarter of the training; the last one where nothing was looked at since."""
+    late = values[steps >= updates / 4]
+    return float(np.median(late)) if len(late) else float(values[-1]) if len(values) else 0.0
 
 
 def _restless(read: np.ndarray, size: float) -> int:

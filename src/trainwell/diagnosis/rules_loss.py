@@ -138,6 +138,8 @@ Told = tuple[Severity, str, str, dict[str, object] | None]
 def _one_unit(program: Program) -> Told | None:
     """A softmax over a single unit is always 1."""
     loss = program.loss
+    if loss.kind == "cross-entropy" and len(loss.compared) > 1 and loss.compared[1] > 1:
+        return None  # over a list of samples, as a ranking does it
     columns = loss.shape[1] if len(loss.shape) > 1 else 1
     over_one = columns == 1 and (loss.output in ("softmax", "log_softmax") or loss.kind in ("cross-entropy", "nll"))
     if not over_one or len(loss.shape) > 2:

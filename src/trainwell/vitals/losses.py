@@ -190,7 +190,7 @@ def _by_hand(loss: Tensor) -> LossReading:
     if len(logs) == 1 and not OTHERWISE & set(names):
         below, _ = through(source(logs[0]))
         mean = int("Mean" in names or "Div" in names)
-        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(below), mean)
+        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(logs[0]), mean)
     return LossReading()
 
 

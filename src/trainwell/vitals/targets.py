@@ -49,7 +49,8 @@ class Targets:
         kind = loss.kind
         if self.constant or not self.count or loss.weighted:
             return None
-        if kind in ("cross-entropy", "nll") and self.counts:
+        lists = loss.compared[1:] != loss.shape[1:] and loss.shape[1:] == (1,)  # a softmax over samples, for a ranking
+        if kind in ("cross-entropy", "nll") and self.counts and not lists:
             return entropy(self.counts)
         if kind in ("binary-logits", "binary") and 0 <= self.low and self.high <= 1:
             return self.binary_entropy if not self.one_hot else None
