@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, running_mean
+from trainwell.diagnosis.case import Case, Threshold, median, running_mean
 from trainwell.diagnosis.edits import adam, edit, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
