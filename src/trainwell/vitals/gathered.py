@@ -163,6 +163,22 @@ class Batches:
             if self._loss_fn is not None and isinstance(loss, Tensor) and y is not None:
                 self._note_penalty(float(loss.detach()), z, targets)
 
+    @property
+    def usual(self) -> int:
+        """The most frequent size of a batch; 0 before any."""
+        return max(self.sizes, key=lambda size: self.sizes[size], default=0)
+
+    @property
+    def output_range(self) -> tuple[float, float] | None:
+        """The smallest and the largest output seen."""
+        return (min(low for low, _ in self.ranges), max(high for _, high in self.ranges)) if self.ranges else None
+
+    def extremes(self) -> dict[str, float] | None:
+        """Of means and deviations of what reaches the first layer; as given, how much of it never changes."""
+        found = (self.scale if self.scale.rows else self.outside).extremes()
+        given = (self.outside if self.outside.rows else self.names).extremes()
+        return found if found is None or given is None else found | {"constant": given["constant"]}
+
     def _note_scale(self, x: Tensor | None, entering: Tensor | None) -> None:
         """Of the inputs as they are given, and of what reaches the first layer, which often are the same."""
         sums, flat = None, None

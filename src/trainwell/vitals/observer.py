@@ -212,8 +212,7 @@ class Observer:
         metrics = [value for name, value in values.items() if name != "loss"]
         if metrics and "metric" not in values:
             self.record.add(self.steps, "", "validation_metric", MEMBER, metrics[:1])
-        if "loss" in values:
-            self._sureness.judged(values["loss"])
+        self._sureness.judged(values.get("loss", float("inf")))
         if "loss" in values and (recent := self._losses.mean()) is not None:
             self.record.add(self.steps, "", "train_loss", MEMBER, [recent])
 
@@ -354,21 +353,18 @@ class Observer:
         settings = settings_of(self._model, self._optimizers, self._layers)
         functions = Counter(sight.functions.values()).most_common(1)
         settings["network.activation"] = functions[0][0] if functions else "identity"
-        batch = max(batches.sizes, key=lambda size: batches.sizes[size], default=0)
-        settings |= {"training.batch_size": batch} if batch else {}
+        settings |= {"training.batch_size": batches.usual} if batches.usual else {}
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
-        count = sight.updates
-        rows = batches.rows
+        count, rows = sight.updates, batches.rows
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
         unreached = [n for n, times in sight.without_gradient.items() if count >= 3 and times >= count]
         modal = any(isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0 for m in self._model.modules())
-        low, high = [low for low, _ in batches.ranges], [high for _, high in batches.ranges]
         return Program(
             settings=settings,
             loss=batches.reading,
             targets=targets_of(batches.targets, batches.reading, batches.same),
             given_task=self._task,
-            batch=batch,
+            batch=batches.usual,
             bends=sight.bends,
             weighted=sight.weighted,
             chains=straight_pairs(self._model, sight.chained),
@@ -391,7 +387,7 @@ class Observer:
             origin=self._origin,
             over=self.closed,
             constant_output=len(batches.constant) >= 3 and all(batches.constant[-3:]),
-            output_range=(min(low), max(high)) if low else None,
+            output_range=batches.output_range,
             single=(batches.single[0], batches.single[1]),
             sureness=self._sureness.shares(),
             strays=self._sureness.strays(),
@@ -401,7 +397,4 @@ class Observer:
     @property
     def input_scale(self) -> dict[str, float] | None:
         """Extremes of means and deviations of what reaches the first layer; as given, how much of it never changes."""
-        batches = self._batches
-        found = (batches.scale if batches.scale.rows else batches.outside).extremes()
-        given = (batches.outside if batches.outside.rows else batches.names).extremes()
-        return found if found is None or given is None else found | {"constant": given["constant"]}
+        return self._batches.extremes()
