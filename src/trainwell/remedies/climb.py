@@ -81,11 +81,9 @@ def length(course: Course) -> float:
 
 
 def _allowed(arena: Arena, first: Course, course: Course) -> float:
-    """Units for one race: what leaves enough for a proof; of a later race, for one that asks for more seeds."""
+    """Units for one race: what leaves enough for a proof."""
     share = RACE_SHARE if first_share(first) <= MOST_SHORT else SHORT_SHARE
-    one = 1.2 * length(course)
-    proof = _proof(arena, first, one, course) if course is first else MORE_SEEDS * (length(first) + one) + WHOLE * one
-    return min(share * arena.ledger.left, arena.ledger.left - proof)
+    return min(share * arena.ledger.left, arena.ledger.left - _proof(arena, first, 1.2 * length(course), course))
 
 
 def _proof(arena: Arena, first: Course, one: float, course: Course) -> float:
