@@ -147,8 +147,8 @@ def _offset(case: Case) -> float:
     targets = None if program is None else program.targets
     if program is None or targets is None or program.loss.kind not in ("squared", "absolute", "huber"):
         return 1.0
-    away = min(abs(targets.mean) / max(targets.std, 1e-12), NEAR)
-    return 1 + (away**2 if program.loss.kind == "squared" else away)
+    away = abs(targets.mean) / max(targets.std, 1e-12)
+    return 1.0 if away > NEAR else 1 + (away**2 if program.loss.kind == "squared" else away)
 
 
 def _dropped(case: Case) -> bool:

@@ -14,7 +14,7 @@ RARE = Threshold(
     healthy="0.1 … 0.9",
     origin="share of the most frequent class: a constant guess is right so often (SageMaker: ratio > 10)",
 )
-FEW = 200
+FEW = 100
 """Targets seen, below which a share is no verdict."""
 
 NOISE = Threshold(
