@@ -26,6 +26,9 @@ LEARNED = 0.05
 FIRST = 3
 """Losses that stand for chance where that is unknown."""
 
+STILL = 1e-6
+"""Spread of losses over their size, up to which they are the same (our assumption)."""
+
 SURE = 3.0
 """Standard errors by which a mean loss must lie below chance: the lowest of some twenty means is taken."""
 
@@ -130,6 +133,12 @@ class Case:
         if loss is None or loss.kind not in ("squared", "absolute", "huber", "binary", "binary-logits"):
             return self.slope
         return self.slope / max(1.0, float(np.prod(loss.shape[1:]))) ** 0.5
+
+    @property
+    def untrained(self) -> bool:
+        """Whether no update changed the loss, as in the passes before a training."""
+        _, losses = self.curve("loss")
+        return len(losses) > 0 and bool(np.isfinite(losses).all() and np.ptp(losses) <= STILL * abs(losses[0]))
 
     @property
     def learned(self) -> bool:

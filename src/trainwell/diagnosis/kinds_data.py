@@ -41,7 +41,8 @@ DATA_KINDS: dict[str, Kind] = {
         "Some targets are probably wrong.",
         "A forest judged on rows that its trees have not seen. Where classes overlap, errors fade among the rows of "
         "which it is surest; wrong labels are as frequent there. Of numbers: targets five robust deviations off. In a "
-        "loop: the same of the network's own outputs in the last 64 steps, of classes.",
+        "loop the network's own outputs are judged, those before the best validation: of numbers, whether some lie "
+        "anywhere and the others about a line that is too steep for noise.",
         ("mistakes in labelling", "rows shifted against targets", "labels from a rule that is often wrong"),
         ("look at these rows", "label smoothing", "a robust loss", "stop early: wrong labels are learned last"),
         ("P4 (N4)", "Northcutt et al. 2021, Confident learning", "TheDeepChecker: random relabelling changes nothing"),
@@ -55,7 +56,8 @@ DATA_KINDS: dict[str, Kind] = {
     "train-test-leak": Kind(
         "Validation or test rows are known from training, or an input gives the target away.",
         "Rows of a part that equal a training row, target included, where nearly equal rows are rare (so it is no "
-        "coincidence); inputs that tell 99.9 % of the target alone (of classes 99 %) while all others together do not.",
+        "coincidence); inputs that tell 99.9 % of the target alone (of classes 99 %) while all others together do not; "
+        "of sequences whose targets are the next inputs, outputs that change with later inputs.",
         ("duplicates split apart", "an input made from the target", "preparation fitted on all rows"),
         ("split by group", "leave the input out", "drop rows that are in both parts"),
         ("P4 (N4)", "Kaufman et al. 2012", "deepchecks: 5 % of test rows in training", "UMLAUT: validation above 0.95"),

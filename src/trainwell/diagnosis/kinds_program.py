@@ -52,7 +52,8 @@ PROGRAM_KINDS: dict[str, Kind] = {
     "loss-output-mismatch": Kind(
         "Loss, outputs and targets do not belong together.",
         "The loss, the function at the network's end, and the ranges of outputs and targets: a softmax over one unit, "
-        "targets outside [0, 1] in a binary cross-entropy, classes as quantities, targets out of the outputs' reach.",
+        "targets outside [0, 1] in a binary cross-entropy, classes as quantities, targets out of the outputs' reach; a "
+        "loss that falls below 0 ever faster.",
         ("sigmoid with squared error for classes", "ReLU on the output of a regression", "one output with softmax"),
         (
             "cross-entropy from logits for classes",
@@ -139,8 +140,9 @@ PROGRAM_KINDS: dict[str, Kind] = {
     ),
     "batch-leak": Kind(
         "A sample's output depends on other samples of the batch.",
-        "The gradient of output i by input j ≠ i, in evaluation mode.",
-        ("a reshape or view that mixes axes", "a norm or softmax over the batch axis"),
+        "How outputs change with other rows of the batch, in evaluation mode. In a loop: the axis that layers for "
+        "sequences run along, and that of the loss's softmax.",
+        ("a reshape or view that mixes axes", "a norm or softmax over the batch axis", "batch_first left out"),
         ("correct the axes", "permute before reshape"),
         ("Karpathy 2019, A Recipe for Training Neural Networks", "TheDeepChecker: batch mixing"),
         """

@@ -5,7 +5,8 @@ from trainwell.diagnosis.kind import Kind
 SIGNAL_KINDS: dict[str, Kind] = {
     "vanishing-gradient": Kind(
         "The gradient fades on its way back, so that the first layers hardly learn.",
-        "‖g first layer‖/‖g last layer‖ at the start and over the training; the largest ‖g‖ against the chance loss.",
+        "‖g first layer‖/‖g last layer‖ at the start and over the training; the largest ‖g‖ against the chance loss; "
+        "of plain recurrent layers ρ^T, of the spectral radius ρ of their weights over T steps.",
         (
             "many layers with small slopes (sigmoid: 0.25 at the most; 0.1·0.2·0.3 = 0.006)",
             "first weights too small",
@@ -120,7 +121,7 @@ SIGNAL_KINDS: dict[str, Kind] = {
     ),
     "shrinking-activations": Kind(
         "The signal's deviation shrinks from layer to layer, until nothing of the input is left.",
-        "The deviation of each layer's output, from first to last.",
+        "The deviation of each layer's output, from first to last; of the last one at the end against its start.",
         ("first weights too small for the activation", "many layers without normalisation"),
         ("weights drawn for the activation", "batch or layer norm", "residual links"),
         ("D5 I13 (N0–N3)", "Glorot & Bengio 2010, Fig. 6"),

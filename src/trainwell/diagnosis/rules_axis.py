@@ -10,17 +10,17 @@ def batch_leak(case: Case) -> Finding | None:
     if program is None:
         return None
     if program.along:
-        layer, what = program.along[0], f"{called(program.along[0])} runs along the samples of a batch, not along time"
+        layer, what = program.along[0], f"{called(program.along[0])} runs along them, not along time"
         fix = Remedy("batch-first", "make the layer with batch_first=True, or give it (time, samples, features)")
     elif program.loss.across and program.targets is not None and program.targets.classes > 1:
-        layer, what = "output", "A softmax is taken over the samples of a batch, not over the classes of each"
+        layer, what = "output", "a softmax is taken over them, not over the classes of each"
         fix = Remedy("softmax-over-classes", "take the softmax over the last axis, dim=1")
     else:
         return None
     return Finding(
         "batch-leak",
         "critical",
-        f"{what[0].upper()}{what[1:]}: what is said of one sample depends on the others.",
+        f"Samples of a batch are mixed: {what}.",
         layer=layer,
         member=case.member,
         step=1,

@@ -63,9 +63,9 @@ STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
 
-QUICKLY, STILL, NEAR, MOST_DROPPED = 0.03, 1e-6, 4.0, 0.7
-"""Share of the updates after which a loss that is below that of chance has cost nothing; spread of losses that are the
-same; deviations between 0 and the targets' mean that a bias soon learns; dropout that is told as such (assumptions)."""
+QUICKLY, NEAR, MOST_DROPPED = 0.03, 4.0, 0.7
+"""Share of the updates after which a loss that is below that of chance has cost nothing; deviations between 0 and the
+targets' mean that a bias soon learns; dropout that is told as such (our assumptions)."""
 
 
 def unscaled_inputs(case: Case) -> Finding | None:
@@ -122,9 +122,8 @@ def initial_loss_off(case: Case) -> Finding | None:
     below = np.flatnonzero(smooth < chance)
     wasted = f"{steps[below[0]]} updates" if len(below) else "all updates so far"
     quickly = len(below) > 0 and steps[below[0]] <= QUICKLY * case.updates
-    before = np.isfinite(losses).all() and np.ptp(losses) <= STILL * losses[0]  # the check makes no updates
-    excused = quickly or _dropped(case) or (before and ratio < bound.value * _offset(case))
-    cost = "" if before else f", and {wasted} go into unlearning them"
+    excused = quickly or _dropped(case) or (case.untrained and ratio < bound.value * _offset(case))
+    cost = "" if case.untrained else f", and {wasted} go into unlearning them"
     return Finding(
         "initial-loss-off",
         "warning" if ratio > bound.value and not excused else "info",

@@ -46,7 +46,7 @@ def shrinking_activations(case: Case) -> Finding | None:
         return _collapsed(case)
     return Finding(
         "shrinking-activations",
-        "info" if ratio > SLIGHT and (case.learned or _untrained(case)) else "warning",
+        "info" if ratio > SLIGHT and (case.learned or case.untrained) else "warning",
         f"The signal fades on its way forward: its deviation falls to {ratio:.1g} of that of the first hidden layer.",
         layer=case.layers("signal-std")[-2],
         member=case.member,
@@ -54,12 +54,6 @@ def shrinking_activations(case: Case) -> Finding | None:
         evidence=SHRUNK.evidence("what a layer leaves of the signal", each, last_over_first=ratio, per_layer=told),
         remedies=offered(initialiser(case), norm(case), residual(case)),
     )
-
-
-def _untrained(case: Case) -> bool:
-    """Whether no update changed anything, as before a training."""
-    _, losses = case.finite("loss")
-    return len(losses) > 0 and float(np.ptp(losses)) <= 1e-6 * abs(float(losses[0]))
 
 
 def _collapsed(case: Case) -> Finding | None:

@@ -21,7 +21,6 @@ from trainwell.vitals.door import Door, Ears
 from trainwell.vitals.foreign import Accumulation, Weights, bare, learning, witness_of
 from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
-from trainwell.vitals.origin import Origin, locate, not_finite, of_backward
 from trainwell.vitals.program import (
     MODAL,
     Program,
@@ -35,6 +34,7 @@ from trainwell.vitals.program import (
 from trainwell.vitals.scatter import SETTLED, Scatter
 from trainwell.vitals.sequences import along_the_batch, memories
 from trainwell.vitals.targets import targets_of
+from trainwell.vitals.tracer import Tracer
 
 OFTEN = 64
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
@@ -69,7 +69,7 @@ class Observer:
         self._layers = layers_of(self._model)
         self._losses, self._batches, self._pace = Losses(self.record), Batches(loss_fn), Pace(every)
         self._sureness = self._batches.sureness
-        self._sight, self._origin, self._notes = Sight(), None, dict[str, None]()
+        self._sight, self._notes, self._tracer = Sight(), dict[str, None](), Tracer(self._root, self._model)
         self._optimizers: list[Any] = []
         self._held: set[int] = set()
         self._witness = witness_of(self._model.parameters())
@@ -79,8 +79,6 @@ class Observer:
         self._door = Door(model, lambda x: self.guarded(lambda: self._batches.rows.judge(x)))
         self._named: dict[str, nn.Parameter] = {}
         self._scatter = Scatter()
-        self._kept: dict[str, Tensor] | None = None  # weights of before a NaN
-        self._found = False  # whether there was one
         self._updated, self._updates = False, 0
         self._idle_until = 0  # of short steps those before this one have nothing to be seen but their loss
         self._in_eval, self._judged = 0, [0, 0]  # judgements in training mode, and all
@@ -156,12 +154,12 @@ class Observer:
     def _before(self) -> None:
         self._updated, self._updates = True, self._updates + 1
         witness = self._witness
-        if self._found or self._door.lean:
+        if self._tracer.found or self._door.lean:
             pass  # once is enough; of short steps the loss tells, after the update
         elif witness is not None and (g := witness.grad) is not None and not g.is_cuda:
             total = g.sum().item()
             if total - total != 0:  # NaN or infinite
-                self.guarded(self._trace)
+                self.guarded(lambda: self._tracer.now(self._door.given))
         if self._scatter.waits:
             self.guarded(self._compare)
         if self._weights is not None:
@@ -179,10 +177,10 @@ class Observer:
             self._sureness.keep(self.steps, outputs, targets)
         if self.steps < self._idle_until and value - value == 0:
             return
-        if self._kept is not None and (value - value != 0 or self._found):
-            self.guarded(lambda: self._trace_later(inputs))
+        if self._tracer.kept is not None and (value - value != 0 or self._tracer.found):
+            self.guarded(lambda: self._tracer.later(inputs))
         elif self._door.lean and self.steps % OFTEN == 0:
-            self.guarded(self._keep_weights)
+            self.guarded(self._tracer.keep)
         if self._door.watched(self.steps):
             if self._door.forget():
                 self._batches.rows.forget()
@@ -301,36 +299,6 @@ class Observer:
 
     # --- faults ---
 
-    def _trace(self) -> None:
-        """Find where a NaN was made, while the weights before the update are still there."""
-        self._found = True
-        if self._door.given is None:
-            self._origin = of_backward(self._model)
-            self._keep_weights()
-            return
-        self._origin = self._of_pass(*locate(self._root, *self._door.given))
-
-    @torch.no_grad()
-    def _keep_weights(self) -> None:
-        """A copy of the weights as they are, in the place of the one before."""
-        if self._kept is None:
-            self._kept = {name: p.detach().clone() for name, p in self._model.named_parameters()}
-        elif not self._found:
-            own = [p.detach() for p in self._model.parameters()]
-            torch._foreach_copy_(list(self._kept.values()), own)  # pyright: ignore[reportPrivateImportUsage]
-
-    def _trace_later(self, inputs: object) -> None:
-        """The same when only the step tells what went in: with the weights that were kept."""
-        kept, self._kept, self._found = self._kept, None, True
-        if isinstance(inputs, Tensor):
-            self._origin = self._of_pass(*locate(self._model, (inputs,), {}, kept)) or self._origin
-
-    def _of_pass(self, origin: Origin | None, outputs: object) -> Origin | None:
-        """Where the pass made nothing that is not finite, the loss did."""
-        if origin is None and isinstance(outputs, Tensor) and not not_finite(outputs):
-            return Origin("loss", low=float(outputs.min()), high=float(outputs.max()))
-        return origin
-
     def guarded(self, look: Callable[[], None]) -> None:
         """A fault in looking must not stop the user's training."""
         try:
@@ -384,7 +352,7 @@ class Observer:
             idle_biases=idle_biases(self._model),
             dropout=float(settings["regularisation.dropout"]),
             penalty=float(np.median(batches.penalties[-5:])) if batches.penalties else None,
-            origin=self._origin,
+            origin=self._tracer.origin,
             over=self.closed,
             constant_output=len(batches.constant) >= 3 and all(batches.constant[-3:]),
             output_range=batches.output_range,
