@@ -5,7 +5,7 @@ own (from its call to the end of its context; the dense first looks are in it), 
 our engine, for four networks. Both train side by side, a few steps of the one and then of the other, so that other
 programs on the machine disturb both; a ratio is the median over some such runs. Seconds are those of the processor on
 one thread; ratios of the clock stand beside. Peers (the `bench` extra) are rows without a bar, over fewer steps.
-Memory: peaks of processes of their own, one that is watched and one that has only imported trainwell.
+Memory: peaks of processes of their own (medians of some), watched over such that have only imported trainwell.
 """
 
 import subprocess
@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from statistics import median
 from typing import Any
 
 import torch
@@ -127,12 +128,12 @@ def peer_rows(times: int, part: int) -> list[dict[str, Any]]:
     return rows
 
 
-def memory_rows(part: int, names: Sequence[str]) -> list[dict[str, Any]]:
+def memory_rows(times: int, part: int, names: Sequence[str]) -> list[dict[str, Any]]:
     """Peaks in MiB: watched, with trainwell imported only, and without it."""
     rows = []
     for name in names:
         steps = min(JOBS[name].steps, 300) // part
-        peaks = {how: _peak(name, how, steps) for how in ("on", "off", "bare")}
+        peaks = {how: median(_peak(name, how, steps) for _ in range(times)) for how in ("on", "off", "bare")}
         told = {"network": name, "steps": steps, "where": "memory", "ratio": peaks["on"] / peaks["off"]}
         rows.append({**told, "MiB": peaks["on"], "imported": peaks["off"], "without": peaks["bare"]})
     return rows
@@ -161,7 +162,7 @@ def main() -> None:
     quick = (arguments := options("Time and memory with observation over those without.").parse_args()).quick
     torch.set_num_threads(1)
     times, part = (QUICK_TIMES, QUICK_PART) if quick else (TIMES, 1)
-    rows = time_rows(times, part) + memory_rows(part, list(JOBS)[:1] if quick else list(JOBS))
+    rows = time_rows(times, part) + memory_rows(times, part, list(JOBS)[:1] if quick else list(JOBS))
     rows += peer_rows(1 if quick else PEER_TIMES, part)
     publish(rows, bars(rows), as_json=arguments.json)
 

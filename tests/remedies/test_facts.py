@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from tests.remedies.trainings import adam, blobs, cross_entropy, curve, dense, sgd
+from tests.remedies.trainings import Cut, Sideways, adam, blobs, cross_entropy, curve, dense, sgd, waves
 from trainwell.remedies.aim import aim_of, threshold_of
 from trainwell.remedies.arena import Arena
 from trainwell.remedies.candidates import candidates
@@ -83,6 +83,8 @@ FAULTS: dict[str, tuple[Callable[[], Look], str, str]] = {
         lambda: looked(dense(2, 8, 3, prepare=freeze_first), rings()),
         "parameters-not-updated", "module.trainable",
     ),
+    "cut off": (lambda: looked(Cut, rings()), "parameters-not-updated", "module.gradients"),
+    "sideways": (lambda: looked(Sideways, Rows(*waves()[0]), outputs=2), "batch-leak", "module.batch_first"),
 }  # fmt: skip
 
 

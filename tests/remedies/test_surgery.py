@@ -8,7 +8,19 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from tests.remedies.trainings import Listener, Picture, adam, blobs, cross_entropy, curve, dense, sgd, waves
+from tests.remedies.trainings import (
+    Cut,
+    Listener,
+    Picture,
+    Sideways,
+    adam,
+    blobs,
+    cross_entropy,
+    curve,
+    dense,
+    sgd,
+    waves,
+)
 from trainwell.base import PlanError
 from trainwell.remedies.aim import Aim, aim_of
 from trainwell.remedies.anatomy import anatomy
@@ -316,7 +328,7 @@ VALUES: dict[str, Any] = {
     "module.recurrent": "gru", "module.outputs": 4, "module.output": "identity", "module.add_activation": "relu",
     "module.activation": "gelu", "module.depth": 1, "module.width": 32, "module.residual": True,
     "module.norm": "layer", "regularisation.dropout": 0.2, "module.initialiser": "auto",
-    "module.trainable": "all", "module.mode": "kept",
+    "module.trainable": "all", "module.mode": "kept", "module.gradients": "kept", "module.batch_first": True,
     "data.scale_inputs": "standardise", "data.scale_targets": "standardise", "loss.name": "cross_entropy",
     "optimizer.name": "adamw", "optimizer.learning_rate": 0.01, "optimizer.momentum": 0.5,
     "optimizer.weight_decay": 0.01, "regularisation.clip_norm": 1.0, "schedule.name": "cosine",
@@ -349,6 +361,35 @@ def test_a_forward_pass_that_ends_the_training_mode_is_not_heard() -> None:
     assert applied(training(dense(2, 8, 3), rows), {"module.mode": "kept"}, rows) is None
 
 
+@pytest.mark.parametrize("way", ["no_grad", "detach", "data"])
+def test_gradients_that_a_forward_pass_cuts_off_reach_all_layers(way: str) -> None:
+    rows = rows_of(blobs)
+    before = training(lambda: Cut(way), rows)
+    module = changed(before, rows, {"module.gradients": "kept"}).module(3).train()
+    plain = before.module(3)
+    outputs = module(rows.x)
+    assert torch.equal(outputs, plain(rows.x))
+    outputs.square().sum().backward()
+    layers = [module.get_submodule(name) for name in ("inner.first", "inner.last")]
+    own = nn.Sequential(layers[0], nn.ReLU(), layers[1])
+    expected = torch.autograd.grad(own(rows.x).square().sum(), list(own.parameters()))
+    assert all(torch.allclose(p.grad, g) for p, g in zip(own.parameters(), expected, strict=True) if p.grad is not None)
+    assert all(p.grad is not None for p in own.parameters())
+    with torch.no_grad():
+        assert not module(rows.x).requires_grad
+    assert applied(training(dense(2, 8, 3), rows), {"module.gradients": "kept"}, rows) is None
+
+
+@pytest.mark.parametrize("kind", ["lstm", "attention"])
+def test_a_layer_that_runs_along_the_rows_is_turned(kind: str) -> None:
+    rows = rows_of(waves)
+    before = training(lambda: Sideways(kind), rows, outputs=2)
+    module, plain = changed(before, rows, {"module.batch_first": True}).module(3).eval(), before.module(3).eval()
+    assert not torch.allclose(plain(rows.x[:6])[3:], plain(rows.x[3:6]), atol=1e-4)  # others change a row's outputs
+    assert torch.allclose(module(rows.x[:6])[3:], module(rows.x[3:6]), atol=1e-5)
+    assert applied(training(Listener, rows, outputs=2), {"module.batch_first": True}, rows) is None
+
+
 @pytest.mark.covers("D15")
 @pytest.mark.parametrize("path", list(CHANGES))
 def test_a_change_is_made_or_declined_and_what_it_makes_trains_a_step(path: str) -> None:
@@ -359,6 +400,8 @@ def test_a_change_is_made_or_declined_and_what_it_makes_trains_a_step(path: str)
         (Picture, IMAGES, 3),
         (Listener, rows_of(waves), 2),
         (Asleep, rows_of(blobs), 3),
+        (Cut, rows_of(blobs), 3),
+        (Sideways, rows_of(waves), 2),
     ]
     made = 0
     for make, rows, outputs in cases:

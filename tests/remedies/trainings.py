@@ -101,3 +101,33 @@ def given(
     """The arguments of a cure."""
     first = {"make_model": make, "loss_fn": loss, "make_optimizer": optimizer or adam()}
     return first | {"epochs": epochs, "batch_size": batch}
+
+
+class Cut(nn.Module):
+    """Its forward pass lets nothing back into the first layer: by "no_grad", "detach" or "data"."""
+
+    def __init__(self, way: str = "no_grad") -> None:
+        super().__init__()
+        self.way, self.first, self.last = way, nn.Linear(2, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.way == "no_grad":
+            with torch.no_grad():
+                h = self.first(x).relu()
+        else:
+            h = self.first(x).relu()
+            h = h.detach() if self.way == "detach" else h.data
+        return self.last(h)
+
+
+class Sideways(nn.Module):
+    """Its layer takes the rows of a batch for steps in time."""
+
+    def __init__(self, kind: str = "lstm") -> None:
+        super().__init__()
+        self.into, self.last = nn.Linear(1, 8), nn.Linear(8, 2)
+        self.over: nn.Module = nn.LSTM(8, 8) if kind == "lstm" else nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0)
+
+    def forward(self, x: Tensor) -> Tensor:
+        h = self.over(self.into(x.reshape(len(x), -1, 1)))
+        return self.last((h[0] if isinstance(h, tuple) else h)[:, -1])

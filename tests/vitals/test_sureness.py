@@ -1,8 +1,13 @@
 """How often the surest outputs are wrong: against noise that is planted in targets of which all is known."""
 
-import torch
+from typing import Any
 
-from trainwell.vitals.sureness import NONE, Shares, Sureness
+import pytest
+import torch
+from scipy import stats
+from sklearn.metrics import r2_score
+
+from trainwell.vitals.sureness import NONE, UNKNOWN, Shares, Sureness
 
 
 def seen(p: torch.Tensor, y: torch.Tensor) -> Shares:
@@ -88,3 +93,27 @@ def test_of_later_steps_every_fourth_is_kept() -> None:
         sureness.keep(step, torch.full((1, 2), float(step)), torch.zeros(1, dtype=torch.int64))
     steps = [int(z[0, 0]) for z, _ in sureness.kept]
     assert steps == [*range(83, 129), *range(132, 201, 4)]
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.1, 2.0])
+def test_how_far_outputs_follow_targets_is_students_t_and_r2(slope: float) -> None:
+    draw = torch.Generator().manual_seed(3)
+    y = torch.randn(640, 1, generator=draw)
+    z = slope * y + torch.randn(640, 1, generator=draw)
+    sureness = Sureness()
+    for step, (out, target) in enumerate(zip(z.split(64), y.split(64), strict=True), 1):
+        sureness.look(out, target, numbers=True)
+        sureness.keep(step, out, target)
+    samples, t, explained = sureness.follows()
+    line: Any = stats.linregress(z.flatten().numpy(), y.flatten().numpy())
+    assert samples == 640 and t == pytest.approx(line.slope / line.stderr, rel=1e-4)
+    assert explained == pytest.approx(r2_score(y.numpy(), z.numpy()), rel=1e-4)
+    assert Sureness().follows() is UNKNOWN
+
+
+def test_kept_outputs_are_copies_that_a_later_step_cannot_change() -> None:
+    sureness, out = Sureness(), torch.ones(8, 1)
+    sureness.look(out, torch.ones(8, 1), numbers=True)
+    sureness.keep(1, out, torch.ones(8, 1))
+    out.zero_()
+    assert bool((sureness.kept[0][0] == 1).all())

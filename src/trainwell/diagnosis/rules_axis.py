@@ -11,7 +11,11 @@ def batch_leak(case: Case) -> Finding | None:
         return None
     if program.along:
         layer, what = program.along[0], f"{called(program.along[0])} runs along them, not along time"
-        fix = Remedy("batch-first", "make the layer with batch_first=True, or give it (time, samples, features)")
+        fix = Remedy(
+            "batch-first",
+            "make the layer with batch_first=True, or give it (time, samples, features)",
+            {"module.batch_first": True},
+        )
     elif program.loss.across and program.targets is not None and program.targets.classes > 1:
         layer, what = "output", "a softmax is taken over them, not over the classes of each"
         fix = Remedy("softmax-over-classes", "take the softmax over the last axis, dim=1")

@@ -63,6 +63,9 @@ FOLLOWS = 2.5
 SLIGHTLY = 0.98
 """Of two classes: below this share of chance something is learned, if it is clear (our assumption)."""
 
+PAIRED, FOLLOWED = 512, 2.5
+"""Rows from which a correlation tells that outputs follow nothing; Student's t below which they don't."""
+
 NEARLY = 0.8
 """A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
 
@@ -70,25 +73,19 @@ SAME, ALIKE = 4, 1e-7
 """So many judgements with losses that differ by no more than this: the weights make no difference (our assumption)."""
 
 
+Figures = tuple[str, float, float, str]
+"""Figure, measured, threshold, healthy."""
+
+
 def not_learning(case: Case) -> Finding | None:
     """After many updates the loss is still that of the best constant prediction, or judgements are all the same."""
     _, losses = case.finite("loss")
     if not judgeable(case) or case.updates < FEW or not len(losses):
         return None
-    _, held = case.finite("validation_loss")
-    if len(held) >= SAME and np.ptp(held) <= ALIKE * np.abs(held).max():
-        what = f"All {len(held)} judgements gave the same validation loss, {held[0]:.6g}: training changes nothing"
-        figures = ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
-    elif case.chance_loss is not None and not case.learned:
-        best = float(running_mean(losses, max(1, len(losses) // 10)).min())
-        if best < NEARLY * case.chance_loss or _a_little(case, losses, best):
-            return None  # not surely below chance, and not surely at it
-        place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
-        what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
-        what += f"({case.chance_loss:.3g})"
-        figures = ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
-    else:
+    told = _always_alike(case) or _at_chance(case, losses)
+    if told is None:
         return None
+    what, figures = told
     return Finding(
         "not-learning",
         "critical",
@@ -103,6 +100,42 @@ def not_learning(case: Case) -> Finding | None:
             adam(case, "it finds a step for each weight by itself"),
         ),
     )
+
+
+def _always_alike(case: Case) -> tuple[str, Figures] | None:
+    """Judgements that are all the same, in words and figures."""
+    _, held = case.finite("validation_loss")
+    if len(held) < SAME or np.ptp(held) > ALIKE * np.abs(held).max():
+        return None
+    what = f"All {len(held)} judgements gave the same validation loss, {held[0]:.6g}: training changes nothing"
+    return what, ("spread of the validation losses over their size", float(np.ptp(held)), ALIKE, "0.05 … 2")
+
+
+def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
+    """A loss of the size of chance, or outputs that follow nothing, in words and figures."""
+    blind = _follows_nothing(case)
+    if case.chance_loss is None or (case.learned and not blind):
+        return None
+    best = float(running_mean(losses, max(1, len(losses) // 10)).min())
+    if best < NEARLY * case.chance_loss or _a_little(case, losses, best):
+        return None  # not surely below chance, and not surely at it
+    if blind and case.program is not None:
+        samples, t, _ = case.program.follows
+        what = f"After {case.updates} updates the outputs have nothing to do with the targets: Student's t of their "
+        what += f"correlation is {t:.2g} over the last {samples} rows"
+        return what, ("Student's t of the correlation of outputs and targets", t, FOLLOWED, "20 and more")
+    place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
+    what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
+    what += f"({case.chance_loss:.3g})"
+    return what, ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
+
+
+def _follows_nothing(case: Case) -> bool:
+    """Whether the newest outputs have nothing to do with their targets, which a loss near chance tells less surely."""
+    if case.program is None:
+        return False
+    samples, t, explained = case.program.follows
+    return samples >= PAIRED and t < FOLLOWED and explained < 1 - SLIGHTLY
 
 
 def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:

@@ -32,7 +32,7 @@ STRAYS = Threshold(
     origin="share of targets that lie anywhere; healthy recipes 0 … 0.09, of very noisy targets up to 0.3, where the "
     "others lie about no line of their own (measured: testing.faults)",
 )
-STEEP, CLOSE, BETTER, BALANCED = 1.2, 0.6, 0.02, 0.2
+STEEP, CLOSE, BETTER, BALANCED = 1.2, 0.6, 0.012, 0.25
 """The slope of the others (1 of noise), their spread in deviations of the targets, the gain in nats a sample over
 noise, and how far slope × share of the others may be from 1, as a network has learned it (our assumptions)."""
 

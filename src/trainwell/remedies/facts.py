@@ -12,10 +12,10 @@ from torch import Tensor
 from trainwell.base import Registry
 from trainwell.diagnosis import Finding, Remedy
 from trainwell.remedies.anatomy import WEIGHTED
+from trainwell.remedies.facts_passes import batch_leak, cut_gradients, wrong_mode
 from trainwell.remedies.initialising import fans, spread
 from trainwell.remedies.look import Look
 from trainwell.remedies.pairing import BROADCAST, ELEMENTWISE
-from trainwell.remedies.surgery_mode import switched
 
 Fact = Callable[[Look], Finding | None]
 
@@ -225,21 +225,6 @@ def not_updated(look: Look) -> Finding | None:
     )  # fmt: skip
 
 
-def wrong_mode(look: Look) -> Finding | None:
-    """Layers that a forward pass puts into evaluation mode, so that they never learn statistics, or never drop."""
-    try:
-        names = switched(look.module, look.rows.x)
-    except Exception:  # noqa: BLE001  whatever the user's module may raise, as batch norm does on rows that are too few
-        return None
-    if not names:
-        return None
-    return Finding(
-        "wrong-mode", "warning", f"The forward pass puts {names[0] or 'the module'} into evaluation mode.",
-        layer=names[0] or None, step=0, evidence={"layers": float(len(names))},
-        remedies=(Remedy("keep-the-mode", "norms and dropout work in training", {"module.mode": "kept"}),),
-    )  # fmt: skip
-
-
 def batch_size(look: Look) -> Finding | None:
     """Batches of very few rows, or of most of them."""
     size, rows = look.training.batch_size, look.updates * look.training.batch_size / look.training.epochs
@@ -282,7 +267,9 @@ FACTS: Registry[Fact] = Registry(
         "missing-activation": missing_activation,
         "first-weights": first_weights,
         "not-updated": not_updated,
+        "cut-gradients": cut_gradients,
         "wrong-mode": wrong_mode,
+        "batch-leak": batch_leak,
         "batch-size": batch_size,
         "regularised": regularised,
     },

@@ -14,7 +14,7 @@ from torch import Tensor, nn, optim
 from torch.optim import Optimizer
 
 from trainwell.base import Registry
-from trainwell.remedies import initialising, surgery_mode, surgery_modules, surgery_shape
+from trainwell.remedies import initialising, surgery_modules, surgery_passes, surgery_shape
 from trainwell.remedies.pairing import LOSSES, with_loss
 from trainwell.remedies.rows import Rows
 from trainwell.remedies.training import ModuleEdit, Training, fitting
@@ -160,7 +160,9 @@ CHANGES: Registry[Change] = Registry(
         "module.norm": _module(surgery_modules.with_norm),
         "regularisation.dropout": _module(surgery_modules.dropout),
         "module.initialiser": _module(initialising.redrawn),
-        "module.mode": _module(surgery_mode.kept_mode),
+        "module.mode": _module(surgery_passes.kept_mode),
+        "module.gradients": _module(surgery_passes.kept_gradients),
+        "module.batch_first": _module(surgery_passes.along_time),
         "module.trainable": trainable,
         "data.scale_inputs": scale_inputs,
         "data.scale_targets": scale_targets,
@@ -181,6 +183,7 @@ STEPS: dict[str, float] = {
     "training.epochs": 1, "optimizer.learning_rate": 1, "optimizer.momentum": 1, "optimizer.weight_decay": 1,
     "regularisation.dropout": 1, "regularisation.clip_norm": 1, "training.batch_size": 1, "schedule.name": 1,
     "data.scale_inputs": 1, "data.scale_targets": 1, "module.trainable": 1, "module.mode": 1,
+    "module.gradients": 1, "module.batch_first": 1,
     "optimizer.name": 2, "loss.name": 2, "module.output": 2, "module.initialiser": 2,
     "module.activation": 3, "module.add_activation": 3,
     "module.outputs": 3, "module.norm": 4, "module.recurrent": 4, "module.width": 3, "module.depth": 3,

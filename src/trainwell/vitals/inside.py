@@ -252,10 +252,10 @@ class Inside:
 
     @torch.no_grad()
     def _measure(self, layer: Layer, function: str, output: Tensor) -> None:
-        units = _units_last(layer, output.detach())
+        units = _some_units(layer, output.detach())
         if not units.numel() or units.dim() != 2:
             return
-        units = units[:: -(-len(units) // MOST_SAMPLES)].float()
+        units = units.float()
         view = seen = LayerView(layer.name, function, EMPTY, activation=units[None])
         if output.dim() > 2:  # by sample: places of an image differ at their borders
             apart = output.detach().flatten(1)
@@ -284,6 +284,17 @@ class _Mode(TorchFunctionMode):
         if name is not None and isinstance(output, Tensor):
             self._inside.activated(name, output)
         return output
+
+
+def _some_units(layer: Layer, signal: Tensor) -> Tensor:
+    """`_units_last` of MOST_SAMPLES at most, evenly spaced; of an image no copy is made that is thrown away."""
+    if not isinstance(layer.module, CONVOLUTIONS) or signal.dim() < 3:
+        units = _units_last(layer, signal)
+        return units[:: -(-len(units) // MOST_SAMPLES) or 1]
+    places = signal.flatten(2)
+    several = places.shape[0] * places.shape[2]
+    chosen = torch.arange(0, several, -(-several // MOST_SAMPLES) or 1, device=signal.device)
+    return places[chosen // places.shape[2], :, chosen % places.shape[2]]
 
 
 def _units_last(layer: Layer, signal: Tensor) -> Tensor:

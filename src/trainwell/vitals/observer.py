@@ -359,6 +359,7 @@ class Observer:
             single=(batches.single[0], batches.single[1]),
             sureness=self._sureness.shares(),
             strays=self._sureness.strays(),
+            follows=self._sureness.follows(),
             notes=tuple(self._notes),
         )
 

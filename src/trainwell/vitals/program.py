@@ -12,7 +12,7 @@ from trainwell.vitals.losses import LossReading
 from trainwell.vitals.origin import Origin
 from trainwell.vitals.sequences import Memory
 from trainwell.vitals.strays import NONE as NO_STRAYS, Strays
-from trainwell.vitals.sureness import NONE, Shares
+from trainwell.vitals.sureness import NONE, UNKNOWN, Follows, Shares
 from trainwell.vitals.targets import Targets
 
 DROPOUTS = (nn.modules.dropout._DropoutNd,)
@@ -70,7 +70,7 @@ class Program:
         single: batches that hold one class, of those with at least eight samples that were looked at.
         along: layers for sequences that run along the batch. memory: of plain recurrent layers; see `sequences`.
         sureness: what `vitals.sureness` tells of newest outputs, or those before the best judgement. strays: the same,
-            of numbers to predict.
+            of numbers to predict. follows: how far the newest outputs follow these numbers.
         notes: what could not be looked at, and why.
     """
 
@@ -105,6 +105,7 @@ class Program:
     memory: tuple[Memory, ...] = ()
     sureness: Shares = NONE
     strays: Strays = NO_STRAYS
+    follows: Follows = UNKNOWN
     notes: tuple[str, ...] = ()
 
     @property

@@ -105,6 +105,9 @@ def _few_kinds(flat: Tensor) -> bool:
     """Whether rows may be alike by nature: a few columns of names, or so few different numbers in all columns."""
     if flat.shape[1] > FEW_COLUMNS:
         return False
+    of_one = len(set(flat[:, -1].tolist()))
+    if of_one > FEW_NUMBERS and 2 * of_one >= len(flat):  # as it mostly is; spares the sort
+        return False
     differ = (flat.sort(0).values.diff(dim=0) != 0).sum(0) + 1
     most = int(differ.max())
     return most <= FEW_NUMBERS or (2 * most < len(flat) and float(differ.double().log().sum()) < FEW_ROWS)

@@ -48,6 +48,19 @@ class Shares(NamedTuple):
     taste: float
 
 
+class Follows(NamedTuple):
+    """How far outputs follow targets.
+
+    Attributes:
+        samples: how many rows. t: Student's, of their correlation. explained: R², share of the variance of the targets.
+    """
+
+    samples: int
+    t: float
+    explained: float
+
+
+UNKNOWN = Follows(0, 0.0, 0.0)
 NONE = Shares(0, 0.0, (0.0,) * len(PARTS), float("nan"))
 
 
@@ -75,7 +88,7 @@ class Sureness:
     def keep(self, step: int, outputs: Tensor, targets: object) -> None:
         """Those of a step."""
         if step & 3 == 0 or step <= FIRST:
-            self.kept.append((outputs.detach(), targets))
+            self.kept.append((outputs.detach().clone(), targets))
 
     def judged(self, loss: float) -> None:
         """A validation loss: before the lowest, the network knew most that is true of other rows."""
@@ -96,6 +109,21 @@ class Sureness:
         """What they tell of numbers."""
         pairs = self._window() if self.numbers else []
         return strays.strays(*(torch.cat(side).numpy() for side in zip(*pairs, strict=True))) if pairs else strays.NONE
+
+    @torch.no_grad()
+    def follows(self) -> Follows:
+        """How far the newest outputs follow the targets, both of one number a row."""
+        if not self.numbers or not self.kept:
+            return UNKNOWN
+        pairs = [(z.flatten().double(), y.flatten().double()) for z, y in self.kept if isinstance(y, Tensor)]
+        z, y = (torch.cat(side).cpu() for side in zip(*pairs, strict=True))
+        centred, out = y - y.mean(), z - z.mean()
+        scale, freedom = float(centred.norm() * out.norm()), len(y) - 2
+        if freedom < 1 or not 0 < scale < float("inf"):
+            return UNKNOWN
+        r = min(float(centred @ out) / scale, 1.0 - 1e-12)
+        explained = 1 - float((y - z).square().sum() / centred.square().sum())
+        return Follows(len(y), r * (freedom / (1 - r * r)) ** 0.5, explained)
 
     @torch.no_grad()
     def _window(self) -> list[tuple[Tensor, Tensor]]:

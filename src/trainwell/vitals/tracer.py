@@ -23,6 +23,7 @@ class Tracer:
         self.found = False
         self.kept: dict[str, Tensor] | None = None
         self._root, self._model = root, model
+        self._own, self._copies = list[nn.Parameter](), list[Tensor]()
 
     def now(self, given: tuple[tuple[Any, ...], dict[str, Any]] | None) -> None:
         """A gradient is not finite, and the weights before its update are still there.
@@ -41,14 +42,16 @@ class Tracer:
     def keep(self) -> None:
         """A copy of the weights as they are, in the place of the one before."""
         if self.kept is None:
-            self.kept = {name: p.detach().clone() for name, p in self._model.named_parameters()}
+            named = dict(self._model.named_parameters())
+            self.kept, self._own = {name: p.detach().clone() for name, p in named.items()}, list(named.values())
+            self._copies = list(self.kept.values())
         elif not self.found:
-            own = [p.detach() for p in self._model.parameters()]
-            torch._foreach_copy_(list(self.kept.values()), own)  # pyright: ignore[reportPrivateImportUsage]
+            own: list[Any] = self._own
+            torch._foreach_copy_(self._copies, own)  # pyright: ignore[reportPrivateImportUsage]
 
     def later(self, inputs: object) -> None:
         """The same with the weights that were kept, when only the step tells what went in."""
-        kept, self.kept, self.found = self.kept, None, True
+        kept, self.kept, self._copies, self.found = self.kept, None, [], True
         if isinstance(inputs, Tensor):
             self.origin = _of_pass(*locate(self._model, (inputs,), {}, kept)) or self.origin
 
