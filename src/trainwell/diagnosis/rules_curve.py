@@ -122,8 +122,8 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     if blind and case.program is not None:
         samples, t, _ = case.program.follows
         what = f"After {case.updates} updates the outputs have nothing to do with the targets: Student's t of their "
-        what += f"correlation is {t:.2g} over the last {samples} rows"
-        return what, ("Student's t of the correlation of outputs and targets", t, FOLLOWED, "20 and more")
+        what += f"rank correlation is {t:.2g} over the last {samples} rows"
+        return what, ("Student's t of the rank correlation of outputs and targets", t, FOLLOWED, "20 and more")
     place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
     what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
     what += f"({case.chance_loss:.3g})"

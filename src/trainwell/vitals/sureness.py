@@ -52,7 +52,7 @@ class Follows(NamedTuple):
     """How far outputs follow targets.
 
     Attributes:
-        samples: how many rows. t: Student's, of their correlation. explained: R², share of the variance of the targets.
+        samples: how many rows. t: Student's, of their rank correlation. explained: R² of the outputs as they are.
     """
 
     samples: int
@@ -117,13 +117,12 @@ class Sureness:
             return UNKNOWN
         pairs = [(z.flatten().double(), y.flatten().double()) for z, y in self.kept if isinstance(y, Tensor)]
         z, y = (torch.cat(side).cpu() for side in zip(*pairs, strict=True))
-        centred, out = y - y.mean(), z - z.mean()
-        scale, freedom = float(centred.norm() * out.norm()), len(y) - 2
-        if freedom < 1 or not 0 < scale < float("inf"):
+        spread, freedom = float((y - y.mean()).square().sum()), len(y) - 2
+        if freedom < 1 or not spread > 0 or not bool(z.isfinite().all()) or bool((z == z[0]).all()):
             return UNKNOWN
-        r = min(float(centred @ out) / scale, 1.0 - 1e-12)
-        explained = 1 - float((y - z).square().sum() / centred.square().sum())
-        return Follows(len(y), r * (freedom / (1 - r * r)) ** 0.5, explained)
+        r = float(torch.corrcoef(torch.stack([values.argsort().argsort().double() for values in (z, y)]))[0, 1])
+        r = min(max(r, 1e-12 - 1), 1 - 1e-12)
+        return Follows(len(y), r * (freedom / (1 - r * r)) ** 0.5, 1 - float((y - z).square().sum()) / spread)
 
     @torch.no_grad()
     def _window(self) -> list[tuple[Tensor, Tensor]]:
