@@ -85,12 +85,12 @@ def test_what_was_said_before_the_best_judgement_counts_not_what_was_learned_by_
     assert told.samples == 400 and told.wrong == (1.0, 1.0, 1.0)
 
 
-def test_of_later_steps_every_fourth_is_kept() -> None:
+def test_of_later_steps_every_eighth_is_kept() -> None:
     sureness = Sureness()
     for step in range(1, 201):
         sureness.keep(step, torch.full((1, 2), float(step)), torch.zeros(1, dtype=torch.int64))
     steps = [int(z[0, 0]) for z, _ in sureness.kept]
-    assert steps == [*range(83, 129), *range(132, 201, 4)]
+    assert steps == [*range(74, 129), *range(136, 201, 8)]
 
 
 @pytest.mark.parametrize("slope", [0.0, 0.1, 2.0])

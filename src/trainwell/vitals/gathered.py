@@ -22,7 +22,8 @@ SHARE = 0.004  # of the time, for looks between those at powers of two; what fol
 LEAN, DENSE = 1e-2, 16
 """Where a step takes less than so many seconds, powers of four do after step DENSE."""
 
-FLUSH = 64  # losses that wait on the device
+FLUSH = 256  # losses that wait on the device
+PAUSE = 64  # steps after a look that failed
 WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
 ENOUGH = 4096  # targets that are remembered
 OF_A_BATCH = 512
@@ -241,4 +242,4 @@ class Pace:
 
     def postpone(self, now: int) -> None:
         """A look failed."""
-        self.next = now + FLUSH
+        self.next = now + PAUSE

@@ -22,7 +22,7 @@ ENOUGH, FEWEST = 1024, 300
 """Samples before the best judgement that are kept, and those that are enough."""
 
 FIRST = 128
-"""Steps that are all kept; of later ones every fourth is."""
+"""Steps that are all kept; of later ones every eighth is."""
 
 EXPECTED = 2.0
 """Samples that a cell must let expect to be counted (Cochran 1954 permits so few in some cells)."""
@@ -87,7 +87,7 @@ class Sureness:
 
     def keep(self, step: int, outputs: Tensor, targets: object) -> None:
         """Those of a step."""
-        if step & 3 == 0 or step <= FIRST:
+        if step & 7 == 0 or step <= FIRST:
             self.kept.append((outputs.detach().clone(), targets))
 
     def judged(self, loss: float) -> None:
