@@ -125,6 +125,7 @@ def test_of_a_healthy_program_nothing_is_said() -> None:
         changed(loss=replace(MSE, output="relu"), targets=replace(NUMBERS, low=0.5, high=9.0)),
         changed(modal=False, training_in_eval=(300, 300)),
         changed(leaked=(0.97, 300)),  # judged by the training rows on purpose
+        changed(leaked=(0.04, 13)),  # rows that are in the data twice
         changed(stuck=Stuck(left_out=("backbone.weight",))),  # trained before, and left as it is
         changed(accumulating=(1, 6)),
         changed(idle_biases=("0",)),
@@ -443,8 +444,8 @@ def test_batches_of_one_and_of_all_are_named() -> None:
 
 @pytest.mark.covers("D14")
 def test_weights_that_collapse_or_grow_are_named() -> None:
-    def with_weights(values: list[float], program: Program = HEALTHY) -> Case:
-        case = case_of(program)
+    def with_weights(values: list[float], program: Program = HEALTHY, losses: Any = FALL) -> Case:
+        case = case_of(program, losses)
         for layer in ("0", "2", "4"):
             put(case, "weight-norm", layer, list(zip((1, 4, 64, 200, 300), values, strict=True)))
         return case
@@ -452,6 +453,10 @@ def test_weights_that_collapse_or_grow_are_named() -> None:
     assert "weights-collapse" in kinds(with_weights([4.0, 3.0, 1.0, 0.1, 0.01]))
     assert "weights-grow" in kinds(with_weights([4.0, 5.0, 20.0, 60.0, 200.0]))
     assert kinds(with_weights([0.2, 1.0, 3.0, 3.9, 4.0])) == []  # small first weights grew, and stayed
+    added = changed(loss=replace(HEALTHY.loss, alone=False))
+    noise = 0.05 * np.random.default_rng(0).normal(size=300)
+    for falls, named in ((0.4 - 0.004 * np.arange(300), True), (-0.05 + np.zeros(300), False)):  # around 0: a game
+        assert ("weights-grow" in kinds(with_weights([4.0, 4.5, 5.0, 6.0, 7.0], added, falls + noise))) == named
     decayed = changed(settings={**SETTINGS, "optimizer.weight_decay": 10.0})
     sick = with_weights([4.0, 3.0, 1.0, 0.1, 0.01], decayed)
     flat = replace(sick, record=Record.from_frame(sick.record.frame()))

@@ -38,6 +38,24 @@ def test_rows_judged_by_that_were_trained_on_are_counted_once_a_judgement_came()
     assert rows.leaked == (0.2, 20)
 
 
+def test_rows_that_are_in_the_data_twice_are_no_leak() -> None:
+    draw = torch.Generator().manual_seed(5)
+    rows, x = Rows(Scale()), torch.randn(600, 4, generator=draw)
+    x = torch.cat([x, x[:300]])[torch.randperm(900, generator=draw)]  # a third of the rows is there twice
+    for batch in x[:160].split(40):
+        rows.train(batch)
+    rows.judge(x[700:])
+    rows.keep()
+    assert len({tuple(row) for row in x[:160].tolist()} & {tuple(row) for row in x[700:].tolist()}) >= 8
+    assert rows.leaked[0] <= 0.02
+    same = Rows(Scale())
+    for _ in range(4):
+        same.train(x[:160])  # one batch for ever is no row twice
+    same.judge(x[:16])
+    same.keep()
+    assert same.leaked[0] > 0.05
+
+
 def test_passes_that_no_judgement_follows_are_forgotten() -> None:
     rows, x = Rows(Scale()), torch.randn(100, 3)
     rows.train(x)

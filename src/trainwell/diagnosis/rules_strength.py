@@ -5,7 +5,7 @@ import numpy as np
 from trainwell.diagnosis.case import EARLY, Case, Threshold, median
 from trainwell.diagnosis.edits import dropout, edit, offered, rate
 from trainwell.diagnosis.finding import Finding
-from trainwell.diagnosis.rules_curve import POINTS, judgeable, read_curve
+from trainwell.diagnosis.rules_curve import CLEAR, POINTS, judgeable, read_curve
 
 NOISY = Threshold(
     0.5,
@@ -124,7 +124,7 @@ def weights_collapse(case: Case) -> Finding | None:
 def weights_grow(case: Case) -> Finding | None:
     """The weights of most layers grew many times over, and still grow."""
     grown, (_, losses) = _weights_kept(case), case.finite("loss")
-    below = case.program is not None and case.program.loss.kind in BOUNDED and len(losses) > 0 and losses.min() < 0
+    below = case.program is not None and case.program.loss.kind in BOUNDED and len(losses) > 0 and _sinks(losses)
     still = _weights_kept(case, since=0.6) > STILL
     if not ((grown > 10.0 and still) or (below and grown > 1.3)) or case.updates < POINTS:
         return None
@@ -145,6 +145,14 @@ def weights_grow(case: Case) -> Finding | None:
             edit(case, "weight-decay", "large weights cost something", {"optimizer.weight_decay": 0.01}),
         ),
     )
+
+
+def _sinks(losses: np.ndarray) -> bool:
+    """Whether losses are below 0 in the end and still fall, by more than their noise: what was added has no bottom."""
+    part = max(2, len(losses) // 6)
+    before, end = losses[-2 * part : -part], losses[-part:]
+    noise = float(np.diff(losses[-2 * part :]).std()) / part**0.5
+    return float(end.mean()) < 0 and len(before) == part and float(before.mean() - end.mean()) > CLEAR * noise
 
 
 def missing_regularisation(case: Case) -> Finding | None:

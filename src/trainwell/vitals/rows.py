@@ -16,6 +16,7 @@ them, up to which rows are alike by nature (our assumptions)."""
 MOST_COLUMNS = 4096
 CHANCE = 2.0  # times what is expected by chance, which is no leak
 MOST = 65_536  # prints that are remembered
+EARLY = 4  # batches that are of one pass over the data, as a rule: those of steps 1, 2, 4 and 8
 
 
 class Rows:
@@ -33,7 +34,7 @@ class Rows:
         self._trained: set[float] = set()
         self._judged: set[float] = set()
         self.kept = False
-        self._pairs = self._equal = 0.0  # of two rows of a batch
+        self._pairs = self._equal = 0.0  # of two rows that are not one row seen twice
 
     @torch.no_grad()
     def train(self, x: Tensor) -> None:
@@ -44,6 +45,9 @@ class Rows:
         found, count = set(prints), len(prints)
         self.doubled.append(1 - len(found) / count)
         self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
+        again = len(found & self._trained)
+        if len(self.doubled) <= EARLY and 2 * again < count:  # else it is the same batch
+            self._pairs, self._equal = self._pairs + count * len(self._trained), self._equal + again
         if len(self._trained) < MOST:
             self._trained |= found
 
@@ -68,7 +72,8 @@ class Rows:
     def leaked(self) -> tuple[float, int]:
         """Share of the rows trained on that were judged by, and how many they are, of those that were seen.
 
-        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be.
+        Less what chance makes of rows of few kinds, or that are in the data twice: as often as two rows of a batch, or
+        of early batches, are equal, any two may be.
         """
         if not self.kept or not self._trained:
             return 0.0, 0
