@@ -358,3 +358,26 @@ def test_what_comes_later_may_be_seen_where_it_is_not_the_target() -> None:
     words, tags = torch.randint(12, (2, 6, 10), generator=torch.Generator().manual_seed(1))
     loss_fn = lambda z, y: F.cross_entropy(z.flatten(0, 1), y.flatten())
     assert "train-test-leak" not in kinds(Reader(causal=False), loss_fn, words, tags)
+
+
+class Masked(nn.Module):
+    """A language model whose mask of numbers stays in float32, whatever the weights are in."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names, self.head = nn.Embedding(20, 32), nn.Linear(32, 20)
+        self.block = nn.TransformerEncoderLayer(32, 4, 64, dropout=0.0, batch_first=True, norm_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        steps = x.shape[1]
+        mask = torch.triu(torch.full((steps, steps), float("-inf"), dtype=torch.float32), 1)
+        return self.head(self.block(self.names(x), src_mask=mask)).transpose(1, 2)
+
+
+@pytest.mark.covers("B4")
+def test_attention_with_a_mask_in_another_precision_has_right_gradients() -> None:
+    torch.manual_seed(0)
+    names = torch.randint(20, (8, 33))
+    found = trainwell.check(Masked(), F.cross_entropy, names[:, :-1], names[:, 1:])
+    assert "gradient-check-failed" not in {finding.kind for finding in found}
+    assert "gradient-check-failed" in str(found[-1].evidence["checked"])

@@ -57,6 +57,13 @@ def test_a_strong_rise_needs_no_training_loss_far_below() -> None:
     assert FIT(case_of(train=[0.7, 0.6, 0.5, 0.5, 0.5, 0.5], validation=held)) is None
 
 
+def test_a_training_that_went_astray_did_not_learn_by_heart() -> None:
+    train = np.concatenate([np.linspace(0.6, 0.2, 10), np.linspace(0.3, 2.0, 20)])
+    held = np.concatenate([np.linspace(0.6, 0.25, 10), np.linspace(0.5, 6.0, 20)])
+    assert FIT(case_of(train=train, validation=held)) is None
+    assert FIT(case_of(train=np.linspace(0.6, 0.2, 30), validation=held))
+
+
 def test_a_first_loss_of_ten_times_chance_is_off() -> None:
     finding = FIRST(case_of(loss=[7.7, *np.linspace(7, 0.1, 99)]))
     assert finding and finding.severity == "warning"

@@ -94,6 +94,7 @@ FAULTS: dict[str, tuple[str, Program]] = {
     "no function in part": ("missing-activation", changed(chains=(2, 3))),
     "rows twice": ("duplicate-rows", changed(doubled=0.6)),
     "rows judged by": ("train-test-leak", changed(leaked=(0.2, 60))),
+    "rows spread unlike": ("data-drift", changed(stretched=4.1)),
     "another scale": ("data-drift", changed(apart=5.0)),
     "one class": (
         "class-imbalance",
@@ -126,6 +127,7 @@ def test_of_a_healthy_program_nothing_is_said() -> None:
         changed(modal=False, training_in_eval=(300, 300)),
         changed(leaked=(0.97, 300)),  # judged by the training rows on purpose
         changed(leaked=(0.04, 13)),  # rows that are in the data twice
+        changed(stretched=1.6),  # noise was added to the rows trained on
         changed(stuck=Stuck(left_out=("backbone.weight",))),  # trained before, and left as it is
         changed(accumulating=(1, 6)),
         changed(idle_biases=("0",)),
@@ -230,6 +232,8 @@ def test_a_schedule_that_ends_long_before_the_training_is_named() -> None:
     assert "learning-rate-too-small" in kinds(starved(0.8, fell=64))
     assert kinds(starved(0.8, fell=200)) == []  # most of the training had a rate
     assert kinds(starved(0.1, fell=64)) == []  # it was done by then
+    assert "learning-rate-too-small" in kinds(starved(0.4, fell=32))  # at once
+    assert kinds(starved(0.4, fell=64)) == []
 
 
 def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_taste() -> None:
@@ -488,3 +492,28 @@ def test_causes_come_before_what_follows_from_them() -> None:
     found = [f for f in diagnose(case_of(program, np.full(300, 1.1))) if f.severity != "info"]
     assert [f.kind for f in found] == ["double-softmax", "symmetric-units", "not-learning"]
     assert found[-1].evidence["caused_by"] == "double-softmax" and found[-1].severity == "warning"
+
+
+@pytest.mark.covers("D9")
+def test_gradients_that_are_emptied_before_each_update_are_named() -> None:
+    def silent(none: int, grads: float, **more: Any) -> list[str]:
+        case = case_of(changed(silent=(none, 8), **more), 1.1 + np.zeros(300))
+        for layer in ("0", "2", "4"):
+            put(case, "gradient-norm", layer, [(step, grads) for step in (1, 2, 4, 8, 16, 64)])
+        return kinds(case)
+
+    assert "parameters-not-updated" in silent(8, 0.0)
+    assert "parameters-not-updated" not in silent(1, 0.0)  # at first, as where the last layer begins at 0
+    assert "parameters-not-updated" not in silent(8, 0.5)
+    assert "parameters-not-updated" not in silent(8, 0.0, constant_output=True)  # the outputs' fault
+
+
+def test_far_leaps_again_and_again_are_a_warning_and_a_single_one_is_an_information() -> None:
+    def leaping(times: int, height: float) -> list[str]:
+        losses = FALL + 0.2
+        losses[np.linspace(60, 280, times).astype(int)] = height
+        return kinds(case_of(HEALTHY, losses))
+
+    assert "loss-spike" in leaping(8, 30.0)
+    assert "loss-spike" not in leaping(2, 30.0)
+    assert "loss-spike" not in leaping(8, 3.0)

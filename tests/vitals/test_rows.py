@@ -38,22 +38,19 @@ def test_rows_judged_by_that_were_trained_on_are_counted_once_a_judgement_came()
     assert rows.leaked == (0.2, 20)
 
 
-def test_rows_that_are_in_the_data_twice_are_no_leak() -> None:
+def test_copies_of_rows_on_both_sides_are_a_leak_and_rows_of_few_kinds_are_none() -> None:
     draw = torch.Generator().manual_seed(5)
-    rows, x = Rows(Scale()), torch.randn(600, 4, generator=draw)
-    x = torch.cat([x, x[:300]])[torch.randperm(900, generator=draw)]  # a third of the rows is there twice
-    for batch in x[:160].split(40):
-        rows.train(batch)
-    rows.judge(x[700:])
-    rows.keep()
-    assert len({tuple(row) for row in x[:160].tolist()} & {tuple(row) for row in x[700:].tolist()}) >= 8
-    assert rows.leaked[0] <= 0.02
-    same = Rows(Scale())
-    for _ in range(4):
-        same.train(x[:160])  # one batch for ever is no row twice
-    same.judge(x[:16])
-    same.keep()
-    assert same.leaked[0] > 0.05
+    x = torch.randn(600, 4, generator=draw)
+    copied = torch.cat([x, x, x])[torch.randperm(1800, generator=draw)]  # every row thrice, then split
+    states = torch.eye(60)[torch.randint(60, (1800,), generator=draw)]  # where one stands, of sixty places
+    for data, leaks in ((copied, True), (states, False)):
+        rows = Rows(Scale())
+        for batch in data[:320].split(40):
+            rows.train(batch)
+        rows.judge(data[1400:])
+        rows.keep()
+        both = {tuple(row) for row in data[:320].tolist()} & {tuple(row) for row in data[1400:].tolist()}
+        assert len(both) > 50 and (rows.leaked[0] > 0.3) == leaks and (rows.leaked[0] > 0.02) == leaks
 
 
 def test_passes_that_no_judgement_follows_are_forgotten() -> None:
@@ -74,6 +71,17 @@ def test_a_shift_is_told_in_deviations() -> None:
     rows.judge(torch.randn(4000, 2) + torch.tensor([3.0, 3.0]))
     rows.keep()
     assert abs(rows.apart - 3.0) < 0.3  # of a sample of the rows
+
+
+@pytest.mark.covers("P4")
+def test_another_spread_is_told_as_a_factor() -> None:
+    torch.manual_seed(0)
+    rows, scale = Rows(Scale()), torch.tensor([1.0, 30.0, 0.2])
+    rows.trained.add(scale * torch.randn(4000, 3))
+    rows.judge(0.25 * scale * torch.randn(4000, 3))
+    assert rows.stretched == 1.0
+    rows.keep()
+    assert abs(rows.stretched - 4.0) < 0.2
 
 
 def test_running_sums_equal_the_whole() -> None:

@@ -10,6 +10,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from trainwell.base import InputError, Registry
 from trainwell.diagnosis.case import Threshold
@@ -58,9 +59,10 @@ def gradient_check_failed(trial: Trial) -> Finding | None:
     """
     subject = trial.subject.only(torch.arange(min(4, max(1, trial.subject.samples)))).double()
     model = trial.subject.copied().double()
-    worst, where = _worst(subject, model)
-    if not worst > DIFFERENT.value or _worst(subject, _redrawn(model))[0] <= DIFFERENT.value:
-        return None
+    with sdpa_kernel(SDPBackend.MATH):  # others misread a mask that stays in float32
+        worst, where = _worst(subject, model)
+        if not worst > DIFFERENT.value or _worst(subject, _redrawn(model))[0] <= DIFFERENT.value:
+            return None
     return Finding(
         "gradient-check-failed",
         "critical",
@@ -124,8 +126,8 @@ def _difference(subject: Subject, model: nn.Module, p: Tensor, g: Tensor, paddin
         for sign in (1, -1):
             with torch.no_grad():
                 p.add_(direction, alpha=sign * size)
-            with undisturbed(), torch.no_grad():
-                sides.append(float(subject.loss(model).double().mean()))
+            with undisturbed():  # with gradients, since attention takes another way without them
+                sides.append(float(subject.loss(model).detach().double().mean()))
             with torch.no_grad():
                 p.add_(direction, alpha=-sign * size)
         numeric = (sides[0] - sides[1]) / (2 * size)

@@ -59,6 +59,9 @@ LASTING, FEW = 5, 12
 two suffice, if they are a THIRD of the training and both beyond a slight rise."""
 
 THIRD = 1 / 3
+ASTRAY = 2.0
+"""Times its best, from which a training loss itself has gone astray (our assumption)."""
+
 STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
@@ -208,6 +211,8 @@ def overfitting(case: Case) -> Finding | None:
     if not (now or in_the_end):
         return None
     place, best = (used if now else len(steps) - 1), int(np.argmin(gaps.held))
+    if gaps.astray(place):
+        return None
     rise, ratio = gaps.held[place] / gaps.held[best], gaps.held[place] / gaps.train[place]
     bound, figure, measured = (
         (RISE, "validation loss over its best", rise)
@@ -259,6 +264,11 @@ class Gaps:
             or self._metric_fell(place)
             or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING)))
         )
+
+    def astray(self, place: int) -> bool:
+        """Whether the training loss itself is far above its best: that was no learning by heart."""
+        lowest = float(self.train[: place + 1].min())
+        return self.train[place] > ASTRAY * lowest and self.train[place] - lowest > HARM * self.scale
 
     def _metric_fell(self, place: int) -> bool:
         """Whether the metric got clearly worse while loss of the training rows fell and that of the others rose."""

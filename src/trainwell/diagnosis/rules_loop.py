@@ -1,5 +1,7 @@
 """Rules on the loop and the module of a user's own training: what is never updated, summed up, or in the wrong mode."""
 
+import numpy as np
+
 from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
@@ -9,6 +11,9 @@ MOSTLY = Threshold(
 )
 HITS = 2
 """Looks at which the old gradient was still in the sum; one could be chance."""
+
+SILENT = 3
+"""Looks that must all show no gradient at all."""
 
 LOSSY = 0.7
 """Rate of dropout from which a network that learns badly is blamed on it; Srivastava et al. 2014 use 0.2 to 0.5."""
@@ -51,6 +56,9 @@ def parameters_not_updated(case: Case) -> Finding | None:
         reasons.insert(0, (stuck.unregistered, held))
     if stuck.idle:
         reasons.insert(0, (("all parameters",), "stay as they are: the optimizer never made a step"))
+    if _silent(case):
+        emptied = "get a gradient of exactly 0: is it emptied between backward() and step()?"
+        reasons.insert(0, (("all parameters",), emptied))
     named = [(names, why) for names, why in reasons if names]
     if not named and stuck.everything:
         named = [(("all parameters",), "are frozen or in no optimizer")]
@@ -60,7 +68,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
     count = sum(len(names) for names, _ in named)
     return Finding(
         "parameters-not-updated",
-        "critical" if stuck.everything or stuck.idle else "warning",
+        "critical" if stuck.everything or stuck.idle or _silent(case) else "warning",
         f"{_listed(names)} {why}.",
         layer=names[0].rpartition(".")[0] or None,
         member=case.member,
@@ -78,6 +86,16 @@ def parameters_not_updated(case: Case) -> Finding | None:
             ),
         ),
     )
+
+
+def _silent(case: Case) -> bool:
+    """Whether no layer ever got a gradient, the last one's bias neither, though outputs differ and there is a loss."""
+    if case.program is None or case.program.constant_output:
+        return False
+    (none, looks), (_, losses) = case.program.silent, case.finite("loss")
+    norms = [case.finite("gradient-norm", layer)[1] for layer in case.layers("gradient-norm")]
+    empty = none == looks >= SILENT and all(not values.any() for values in norms)
+    return empty and len(losses) > 0 and float(np.abs(losses).max()) > 0
 
 
 def wrong_mode(case: Case) -> Finding | None:

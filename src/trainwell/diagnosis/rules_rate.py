@@ -21,9 +21,9 @@ SHORT_PATH = Threshold(
 LITTLE_GAIN = 0.2
 """A loss that lost a larger share than this, and is below chance, has learned on however short a path (assumption)."""
 
-FALLEN, EARLY_END, STILL_HIGH = 0.01, 0.4, 0.5
+FALLEN, EARLY_END, STILL_HIGH, AT_ONCE, NOT_LOW = 0.01, 0.4, 0.5, 0.15, 0.3
 """A rate that is under this share of its largest before this share of the training, with a loss above this share of
-that of chance, fell too early (our assumptions)."""
+that of chance, fell too early; where it fell AT_ONCE, a loss that is NOT_LOW is enough (our assumptions)."""
 
 NOTHING = 1e-3
 """A layer that begins with a smaller norm moves by all it has, whatever the rate."""
@@ -126,7 +126,8 @@ def _starved(case: Case, layers: list[str]) -> Finding | None:
     since = int(steps[low[-1] + 1]) if low[-1] + 1 < len(steps) else case.updates
     high = float(losses[-max(1, len(losses) // 10) :].mean()) / max(case.chance_loss, 1e-12)
     path = max(_pace(case, layer, since) for layer in layers) * (case.updates - since)
-    if since > EARLY_END * case.updates or high < STILL_HIGH or path >= SHORT_PATH.value:
+    bound = NOT_LOW if since <= AT_ONCE * case.updates else STILL_HIGH
+    if since > EARLY_END * case.updates or high < bound or path >= SHORT_PATH.value:
         return None
     return Finding(
         "learning-rate-too-small",

@@ -43,7 +43,7 @@ TASTE = 5.0
 network that is too small takes certain classes for one another (seen: 9 … 46), wrong labels are of any (1 … 3.5)."""
 
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
-LEAKED, GRAVE = (0.02, 0.9), 0.05
+LEAKED, GRAVE = (0.02, 0.9), 0.08
 """Share of the rows trained on that were judged by; above, the judgement is meant to be of the training rows. Below
 GRAVE they may be rows that are in the data twice, as of the red wines (240 of 1,599), and it is told as information."""
 
@@ -53,6 +53,12 @@ SHIFTED = 0.7
 DRIFTED = Threshold(
     2.0, healthy="0 … 0.3", origin="deviations between the means of rows trained on and judged by (our assumption)"
 )
+
+
+STRETCHED = Threshold(
+    3.0, healthy="1 … 1.4", origin="ratio of the deviations of rows trained on and judged by (our assumption)"
+)
+ONE_PREPARATION = Remedy("one-preparation", "fit the scaling on the training rows, and apply it to all")
 
 
 def constant_input(case: Case) -> Finding | None:
@@ -233,8 +239,10 @@ def _unshuffled(case: Case) -> Finding | None:
 def data_drift(case: Case) -> Finding | None:
     """Rows judged by lie far from those trained on, in most inputs."""
     program = case.program
-    if program is None or not (program.apart > DRIFTED.value or (program.apart > SHIFTED and _fails_there(case))):
-        return _unshuffled(case)
+    if program is None:
+        return None
+    if not (program.apart > DRIFTED.value or (program.apart > SHIFTED and _fails_there(case))):
+        return _stretched(case) if program.stretched > STRETCHED.value else _unshuffled(case)
     return Finding(
         "data-drift",
         "warning",
@@ -243,5 +251,20 @@ def data_drift(case: Case) -> Finding | None:
         member=case.member,
         step=0,
         evidence=DRIFTED.evidence("|mean judged − mean trained| in deviations, median of inputs", program.apart),
-        remedies=(Remedy("one-preparation", "fit the scaling on the training rows, and apply it to all"),),
+        remedies=(ONE_PREPARATION,),
+    )
+
+
+def _stretched(case: Case) -> Finding:
+    """Rows judged by are spread otherwise than those trained on."""
+    assert case.program is not None
+    return Finding(
+        "data-drift",
+        "warning",
+        f"Rows trained on and rows judged by are spread unlike by a factor of {case.program.stretched:.2g}, in the "
+        "middle input: they were scaled in another way, or come from elsewhere.",
+        member=case.member,
+        step=0,
+        evidence=STRETCHED.evidence("larger over smaller deviation, median of inputs", case.program.stretched),
+        remedies=(ONE_PREPARATION,),
     )

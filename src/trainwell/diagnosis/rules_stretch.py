@@ -40,6 +40,10 @@ LEAP = 1e3
 """A loss so many times that of the steps around it, where nothing is learned, is the training's ruin (assumption)."""
 
 
+FAR, REPEATED = 20.0, 5
+"""A loss so many times that of the steps around it, so often: single rows are wrong by orders (our assumptions)."""
+
+
 def slow_start(case: Case) -> Finding | None:
     """The loss stayed where it was for a large part of the training, and then fell suddenly."""
     read = read_curve(case)
@@ -133,7 +137,7 @@ def loss_spike(case: Case) -> Finding | None:
     worst = int(np.argmax(np.where(high, ratio, 0.0)))
     return Finding(
         "loss-spike",
-        "warning" if ratio[worst] > LEAP and not case.learned else "info",
+        "warning" if (ratio[worst] > LEAP and not case.learned) or _often(case, ratio, losses) else "info",
         f"At step {steps[worst]} the loss leapt to {ratio[worst]:.3g} times that of the steps around it.",
         member=case.member,
         step=int(steps[worst]),
@@ -145,6 +149,13 @@ def loss_spike(case: Case) -> Finding | None:
             rate(case, 1 / 3, "smaller steps do less harm"),
         ),
     )
+
+
+def _often(case: Case, ratio: np.ndarray, losses: np.ndarray) -> bool:
+    """Whether the loss leaps far, and again and again: rows are wrong, not a step."""
+    if case.chance_loss is None:
+        return False
+    return int(((ratio > FAR) & (losses > SPIKE.value * case.chance_loss)).sum()) >= REPEATED
 
 
 def _longest(flags: np.ndarray) -> tuple[int, int]:

@@ -47,6 +47,7 @@ class Sight:
     sequences: dict[str, tuple[int, ...]] = field(default_factory=dict)
     memory: tuple[Memory, ...] = ()
     accumulating: list[int] = field(default_factory=lambda: [0, 0])
+    silent: list[int] = field(default_factory=lambda: [0, 0])
 
 
 class Losses:
@@ -178,7 +179,7 @@ class Batches:
         """Of means and deviations of what reaches the first layer; as given, how much of it never changes."""
         found = (self.scale if self.scale.rows else self.outside).extremes()
         given = (self.outside if self.outside.rows else self.names).extremes()
-        return found if found is None or given is None else found | {"constant": given["constant"]}
+        return found if found is None or given is None else found | {k: given[k] for k in ("constant", "inputs")}
 
     def _note_scale(self, x: Tensor | None, entering: Tensor | None) -> None:
         """Of the inputs as they are given, and of what reaches the first layer, which often are the same."""

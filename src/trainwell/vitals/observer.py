@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from trainwell.engine.record import Record
 from trainwell.vitals.door import Door, Ears
-from trainwell.vitals.foreign import Accumulation, Weights, bare, learning, witness_of
+from trainwell.vitals.foreign import Accumulation, Weights, bare, dense, learning, witness_of
 from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
 from trainwell.vitals.program import (
@@ -240,6 +240,9 @@ class Observer:
             sight.accumulating[0] += self._accumulation.judge()
             sight.accumulating[1] += 1
             self._accumulation = None
+        if self._witness is not None and (grad := self._witness.grad) is not None:
+            sight.silent[0] += not bool(dense(grad).any())
+            sight.silent[1] += 1
         own = {id(p): name for name, p in reversed(self._named.items())}  # of one that has two names the first
         missing = [n for n, p in self._named.items() if p.grad is None and p.requires_grad and own[id(p)] == n]
         sight.without_gradient.update(missing)
@@ -349,6 +352,8 @@ class Observer:
             doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
             leaked=rows.leaked,
             apart=rows.apart,
+            stretched=rows.stretched,
+            silent=(sight.silent[0], sight.silent[1]),
             idle_biases=idle_biases(self._model),
             dropout=float(settings["regularisation.dropout"]),
             penalty=float(np.median(batches.penalties[-5:])) if batches.penalties else None,

@@ -65,7 +65,9 @@ class Program:
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
         doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
-            were judged by. apart: how far the rows judged by lie from them, in deviations.
+            were judged by. apart: how far the rows judged by lie from them, in deviations. stretched: how many times
+            larger the deviation of the ones is than that of the others, in the middle input.
+        silent: updates with a gradient of exactly 0 at the last layer, and all that were looked at.
         constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
         single: batches that hold one class, of those with at least eight samples that were looked at.
         along: layers for sequences that run along the batch. memory: of plain recurrent layers; see `sequences`.
@@ -98,6 +100,8 @@ class Program:
     doubled: float = 0.0
     leaked: tuple[float, int] = (0.0, 0)
     apart: float = 0.0
+    stretched: float = 1.0
+    silent: tuple[int, int] = (0, 0)
     constant_output: bool = False
     output_range: tuple[float, float] | None = None
     single: tuple[int, int] = (0, 0)

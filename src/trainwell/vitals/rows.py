@@ -16,7 +16,8 @@ them, up to which rows are alike by nature (our assumptions)."""
 MOST_COLUMNS = 4096
 CHANCE = 2.0  # times what is expected by chance, which is no leak
 MOST = 65_536  # prints that are remembered
-EARLY = 4  # batches that are of one pass over the data, as a rule: those of steps 1, 2, 4 and 8
+FEW_KINDS = 1 / 512
+"""Share of pairs of rows that are equal, from which rows are of few kinds; below, equal ones are copies."""
 
 
 class Rows:
@@ -34,7 +35,7 @@ class Rows:
         self._trained: set[float] = set()
         self._judged: set[float] = set()
         self.kept = False
-        self._pairs = self._equal = 0.0  # of two rows that are not one row seen twice
+        self._pairs = self._equal = 0.0  # of two rows of a batch
 
     @torch.no_grad()
     def train(self, x: Tensor) -> None:
@@ -45,9 +46,6 @@ class Rows:
         found, count = set(prints), len(prints)
         self.doubled.append(1 - len(found) / count)
         self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
-        again = len(found & self._trained)
-        if len(self.doubled) <= EARLY and 2 * again < count:  # else it is the same batch
-            self._pairs, self._equal = self._pairs + count * len(self._trained), self._equal + again
         if len(self._trained) < MOST:
             self._trained |= found
 
@@ -72,13 +70,12 @@ class Rows:
     def leaked(self) -> tuple[float, int]:
         """Share of the rows trained on that were judged by, and how many they are, of those that were seen.
 
-        Less what chance makes of rows of few kinds, or that are in the data twice: as often as two rows of a batch, or
-        of early batches, are equal, any two may be.
+        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be.
         """
         if not self.kept or not self._trained:
             return 0.0, 0
         both, alike = len(self._trained & self._judged), self._equal / max(1.0, self._pairs)
-        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(self._judged))
+        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(self._judged)) if alike > FEW_KINDS else 0.0
         return max(0.0, both / len(self._trained) - by_chance), both
 
     @property
@@ -91,6 +88,18 @@ class Rows:
             return 0.0
         moves = std > 1e-6 * mean.abs().clamp_min(1e-6)
         return float(((other - mean).abs() / std)[moves].median()) if bool(moves.any()) else 0.0
+
+    @property
+    def stretched(self) -> float:
+        """Median over the inputs of how many times larger the deviation of the ones is than that of the others."""
+        if not self.kept or self.judged.rows < 32 or self.trained.rows < 64:
+            return 1.0
+        (_, std), (_, other) = self.trained.moments(), self.judged.moments()
+        if std.shape != other.shape:
+            return 1.0
+        moves = (std > 1e-6) & (other > 1e-6)
+        ratio = (other / std)[moves].log().abs()
+        return float(ratio.median().exp()) if len(ratio) else 1.0
 
 
 def prints_of(x: Tensor) -> list[float] | None:
