@@ -40,8 +40,9 @@ LEAP = 1e3
 """A loss so many times that of the steps around it, where nothing is learned, is the training's ruin (assumption)."""
 
 
-FAR, REPEATED = 20.0, 5
-"""A loss so many times that of the steps around it, so often: single rows are wrong by orders (our assumptions)."""
+FAR, REPEATED, CALM = 20.0, 5, 0.02
+"""A loss so many times that of the steps around it, so often, with updates ‖Δw‖/‖w‖ below this: single rows are wrong
+by orders (our assumptions)."""
 
 
 def slow_start(case: Case) -> Finding | None:
@@ -153,7 +154,8 @@ def loss_spike(case: Case) -> Finding | None:
 
 def _often(case: Case, ratio: np.ndarray, losses: np.ndarray) -> bool:
     """Whether the loss leaps far, and again and again: rows are wrong, not a step."""
-    if case.chance_loss is None:
+    speeds = [median(case.finite("update-ratio", layer)) for layer in case.layers("update-ratio")]
+    if case.chance_loss is None or max(speeds, default=0.0) > CALM:  # else the steps are it
         return False
     return int(((ratio > FAR) & (losses > SPIKE.value * case.chance_loss)).sum()) >= REPEATED
 

@@ -18,8 +18,8 @@ from trainwell.vitals.scale import Scale, sums_of
 from trainwell.vitals.sequences import Memory
 from trainwell.vitals.sureness import Sureness
 
-SHARE = 0.004  # of the time, for looks between those at powers of two; what follows a look costs as much again
-LEAN, DENSE = 1e-2, 16
+SHARE = 0.003  # of the time, for looks between those at powers of two; what follows a look costs as much again
+LEAN, DENSE = 2e-2, 4
 """Where a step takes less than so many seconds, powers of four do after step DENSE."""
 
 FLUSH = 256  # losses that wait on the device
