@@ -169,7 +169,7 @@ def test_peers_train_to_the_end_where_they_are_installed(peer: str) -> None:
 def test_the_whole_is_printed_as_one_object(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture) -> None:
     row = {"network": "LSTM", "where": LOOP, "ratio": 1.01}
     monkeypatch.setattr(overhead, "time_rows", lambda times, part: [row])
-    monkeypatch.setattr(overhead, "memory_rows", lambda part, names: [])
+    monkeypatch.setattr(overhead, "memory_rows", lambda times, part, names: [])
     monkeypatch.setattr(overhead, "peer_rows", lambda times, part: [{**row, "peer": "another", "ratio": 9.0}])
     monkeypatch.setattr(sys, "argv", ["overhead", "--json", "--quick"])
     overhead.main()

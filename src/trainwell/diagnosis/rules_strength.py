@@ -149,10 +149,12 @@ def weights_grow(case: Case) -> Finding | None:
 
 def _sinks(losses: np.ndarray) -> bool:
     """Whether losses are below 0 in the end and still fall, by more than their noise: what was added has no bottom."""
-    part = max(2, len(losses) // 6)
+    part = len(losses) // 6
+    if part < 2:
+        return False
     before, end = (float(np.median(losses[place])) for place in (slice(-2 * part, -part), slice(-part, None)))
     noise = float(np.median(np.abs(np.diff(losses[-2 * part :])))) / part**0.5
-    return len(losses) > 2 * part and end < 0 and before - end > CLEAR * noise  # medians: it may burst in the end
+    return end < 0 and before - end > CLEAR * noise  # medians: it may burst in the end
 
 
 def missing_regularisation(case: Case) -> Finding | None:
