@@ -107,6 +107,10 @@ def test_how_far_outputs_follow_targets_is_students_t_and_r2(slope: float) -> No
     assert samples == 640 and t == pytest.approx(r * (638 / (1 - r * r)) ** 0.5, rel=1e-6)
     assert explained == pytest.approx(r2_score(y.numpy(), z.numpy()), rel=1e-4)
     assert Sureness().follows() is UNKNOWN
+    of_numpy = Sureness()
+    of_numpy.look(z, y, numbers=True)
+    of_numpy.keep(1, z, y.numpy())
+    assert of_numpy.follows() is UNKNOWN
 
 
 def test_kept_outputs_are_copies_that_a_later_step_cannot_change() -> None:

@@ -113,10 +113,12 @@ class Sureness:
     @torch.no_grad()
     def follows(self) -> Follows:
         """How far the newest outputs follow the targets, both of one number a row."""
-        if not self.numbers or not self.kept:
+        kept = [(z, y) for z, y in self.kept if isinstance(y, Tensor) and y.numel() == z.numel()]
+        if not self.numbers or not kept:
             return UNKNOWN
-        pairs = [(z.flatten().double(), y.flatten().double()) for z, y in self.kept if isinstance(y, Tensor)]
-        z, y = (torch.cat(side).cpu() for side in zip(*pairs, strict=True))
+        z, y = (
+            torch.cat([part.detach().flatten().cpu().double() for part in side]) for side in zip(*kept, strict=True)
+        )
         spread, freedom = float((y - y.mean()).square().sum()), len(y) - 2
         if freedom < 1 or not spread > 0 or not bool(z.isfinite().all()) or bool((z == z[0]).all()):
             return UNKNOWN
