@@ -56,7 +56,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
         reasons.insert(0, (stuck.unregistered, held))
     if stuck.idle:
         reasons.insert(0, (("all parameters",), "stay as they are: the optimizer never made a step"))
-    if _silent(case):
+    if silent := _silent(case):
         emptied = "get a gradient of exactly 0: is it emptied between backward() and step()?"
         reasons.insert(0, (("all parameters",), emptied))
     named = [(names, why) for names, why in reasons if names]
@@ -68,7 +68,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
     count = sum(len(names) for names, _ in named)
     return Finding(
         "parameters-not-updated",
-        "critical" if stuck.everything or stuck.idle or _silent(case) else "warning",
+        "critical" if stuck.everything or stuck.idle or silent else "warning",
         f"{_listed(names)} {why}.",
         layer=names[0].rpartition(".")[0] or None,
         member=case.member,
