@@ -8,11 +8,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainwell.vitals.gathered import NEVER, Pace
+from trainwell.vitals.gathered import NEVER, SHORT, Pace
 from trainwell.vitals.inside import Hook
 
-LEAN_FROM, LEAN, TIMED = 64, 4e-3, 16
-"""From this step on, where one takes less than so many seconds, hooks at each step cost too much; so many are timed."""
+LEAN_FROM, TIMED, SMALL = 64, 16, 2**22
+"""From this step on, where steps are short, hooks at each of them cost too much; so many are timed. Without hooks a NaN
+is traced with a copy of the weights, if they are no more numbers than so many."""
 
 
 class Door:
@@ -59,7 +60,8 @@ class Door:
             self._times.append(pace.clock())
         if step == LEAN_FROM:
             steps = [end - begin for begin, end in zip(self._times, self._times[1:], strict=False)]
-            self.lean = median(steps) < LEAN  # of neither a look nor another program that came between
+            small = sum(p.numel() for p in self._model.parameters()) <= SMALL
+            self.lean = small and median(steps) < SHORT  # of neither a look nor another program that came between
         if self.lean:
             (self.open if step == self._expected else self.shut)()
 

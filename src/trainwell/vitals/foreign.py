@@ -105,8 +105,7 @@ class Accumulation:
 
     def judge(self) -> bool:
         """Just before the next update: True when the old gradient is still in the sum."""
-        if self._handle is not None:
-            self._handle.remove()
+        self.drop()
         now, old, added = self._parameter.grad, self._old, self._added
         if now is None or old is None or added is None or torch.equal(now, added):
             return False  # as it should be
@@ -118,9 +117,11 @@ class Accumulation:
         return _parallel(now, both) and not _parallel(now, added)
 
     def drop(self) -> None:
-        """Look no further."""
+        """Look no further; a parameter without other hooks is left as it was, not with an empty list that is walked."""
         if self._handle is not None:
             self._handle.remove()
+            if not self._parameter._backward_hooks:
+                self._parameter._backward_hooks = None
 
 
 def _parallel(a: Tensor, b: Tensor) -> bool:

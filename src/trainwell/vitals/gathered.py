@@ -19,10 +19,10 @@ from trainwell.vitals.sequences import Memory
 from trainwell.vitals.sureness import Sureness
 
 SHARE = 0.003  # of the time, for looks between those at powers of two; what follows a look costs as much again
-LEAN, DENSE = 2e-2, 4
+SHORT, DENSE = 5e-2, 4
 """Where a step takes less than so many seconds, powers of four do after step DENSE."""
 
-FLUSH = 256  # losses that wait on the device
+FLUSH = 1024  # losses that wait on the device
 PAUSE = 64  # steps after a look that failed
 WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
 ENOUGH = 4096  # targets that are remembered
@@ -226,7 +226,7 @@ class Pace:
             self.next = now + self._every
             return
         power, pace = 1 << now.bit_length(), self._pace(now)
-        if pace < LEAN and now >= DENSE and power.bit_length() % 2 == 0:
+        if pace < SHORT and now >= DENSE and power.bit_length() % 2 == 0:
             power *= 2
         wait = self._spent * (1 + 1 / self.looks) / (SHARE * pace) - now  # until the share has paid for one more
         self.next = max(now + 1, min(power, now + int(max(1.0, min(wait, float(NEVER)), 0.02 * now))))

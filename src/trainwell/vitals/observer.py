@@ -36,7 +36,7 @@ from trainwell.vitals.sequences import along_the_batch, memories
 from trainwell.vitals.targets import targets_of
 from trainwell.vitals.tracer import Tracer
 
-OFTEN = 64
+OFTEN = 128
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
 
 
@@ -169,13 +169,13 @@ class Observer:
         self, loss: Tensor | float, *, inputs: object = None, targets: object = None, outputs: object = None
     ) -> None:
         """After an update: note its loss; at some steps, finish the look at the layers and prepare the next."""
-        self.steps += 1
+        self.steps = step = self.steps + 1
         value = self._losses.add(loss)
         if not self._root.training:
             self._in_eval += 1
         if self._sureness.wanted and isinstance(outputs, Tensor):
-            self._sureness.keep(self.steps, outputs, targets)
-        if self.steps < self._idle_until and value - value == 0:
+            self._sureness.keep(step, outputs, targets)
+        if step < self._idle_until and value - value == 0:
             return
         if self._tracer.kept is not None and (value - value != 0 or self._tracer.found):
             self.guarded(lambda: self._tracer.later(inputs))
