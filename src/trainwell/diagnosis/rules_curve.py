@@ -43,7 +43,8 @@ SWING = Threshold(
 )
 FAST, THROWN, SLOW = 0.1, 0.3, 0.02
 """‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); this share of a swing counts then. With
-less than SLOW in all layers it is the batches that swing, as where one in hundred samples is of the rare class."""
+less than SLOW in all layers later on, half of it of weights that were thrown, it is the batches that swing, as where one
+in hundred samples is of the rare class."""
 
 STABLE = 64
 """Samples in a batch, from which its loss does not swing by that of chance by itself (our assumption)."""
@@ -222,18 +223,20 @@ def _too_simple(case: Case, high: float) -> Finding | None:
 
 
 def oscillating_loss(case: Case) -> Finding | None:
-    """In the second half, or the last quarter, the loss swings widely, up and down, and gets no lower."""
+    """In the second half, the last quarter or the middle the loss swings widely, up and down, and gets no lower."""
     _, losses = case.finite("loss")
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
     looks = [case.finite("update-ratio", layer) for layer in case.layers("update-ratio")]
     speeds = [median(curve) for curve in looks]
-    if looks and max(_late(*curve, case.updates) for curve in looks) < SLOW:
-        return None
     thrown = max(speeds, default=0.0) > FAST
+    if looks and max(_late(*curve, case.updates) for curve in looks) < (SLOW / 2 if thrown else SLOW):
+        return None
     size = SWING.value * (THROWN if thrown else 1.0)
-    for where, part in (("second half", losses[len(losses) // 2 :]), ("last quarter", losses[len(losses) * 3 // 4 :])):
+    quarters = np.array_split(losses, 4)
+    parts = {"second half": quarters[2:], "last quarter": quarters[3:], "middle half": quarters[1:3]}
+    for where, part in ((where, np.concatenate(part)) for where, part in parts.items()):
         read = part if thrown or batch >= STABLE else running_mean(part)  # small batches swing by themselves
         turns = _restless(read / case.scale, size)
         if turns:
