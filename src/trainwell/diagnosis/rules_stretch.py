@@ -17,7 +17,7 @@ FLAT = Threshold(
     origin="measured over the healthy programs of testing.programs: share of the training before the loss fell",
 )
 FLAT_FADED = Threshold(
-    0.12,
+    0.09,
     healthy="0.03 … 0.17",
     origin="the same where the signal fades from layer to layer at the start, which says why (our assumption)",
 )
