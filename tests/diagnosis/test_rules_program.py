@@ -236,17 +236,18 @@ def test_a_schedule_that_ends_long_before_the_training_is_named() -> None:
     assert kinds(starved(0.4, fell=64)) == []
 
 
-def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_taste() -> None:
+def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_taste_nor_are_gathered() -> None:
     two = float("nan")
-    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.25, 0.2), 1.1)))) == ["label-noise"]
-    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.3, 0.28), two)))) == ["label-noise"]
+    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.25, 0.2), 1.1, 1.0)))) == ["label-noise"]
+    assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.3, 0.28), two, 1.0)))) == ["label-noise"]
     for well in (
-        Shares(2000, 0.5, (0.3, 0.25, 0.2), 12.0),  # certain classes are taken for one another
-        Shares(2000, 0.5, (0.3, 0.15, 0.02), 1.1),
-        Shares(2000, 0.5, (0.3, 0.22, 0.16), two),
-        Shares(2000, 0.1, (0.5, 0.5, 0.5), 1.1),
-        Shares(100, 0.5, (0.3, 0.3, 0.3), 1.1),
-        Shares(2000, 0.9, (0.03, 0.03, 0.03), 1.1),
+        Shares(2000, 0.5, (0.3, 0.25, 0.2), 12.0, 1.0),  # certain classes are taken for one another
+        Shares(2000, 0.5, (0.3, 0.15, 0.02), 1.1, 1.0),
+        Shares(2000, 0.5, (0.3, 0.22, 0.16), two, 1.0),
+        Shares(2000, 0.5, (0.3, 0.3, 0.28), two, 4.0),  # whole batches are wrong: two networks play a game
+        Shares(2000, 0.1, (0.5, 0.5, 0.5), 1.1, 1.0),
+        Shares(100, 0.5, (0.3, 0.3, 0.3), 1.1, 1.0),
+        Shares(2000, 0.9, (0.03, 0.03, 0.03), 1.1, 1.0),
     ):
         assert kinds(case_of(changed(sureness=well))) == []
 

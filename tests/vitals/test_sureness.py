@@ -24,8 +24,9 @@ def test_errors_of_wrong_labels_are_as_frequent_where_a_network_is_surest() -> N
     noisy = torch.where(torch.rand(3000, generator=draw) < 0.3, torch.randint(5, (3000,), generator=draw), true)
     p = torch.nn.functional.one_hot(true, 5) * 0.7 + 0.06  # what the best network says, and some unevenness
     p = p + 0.01 * torch.rand(3000, 5, generator=draw)
-    count, skill, (half, fifth, tenth), taste = seen(p / p.sum(1, keepdim=True), noisy)
+    count, skill, (half, fifth, tenth), taste, gathered = seen(p / p.sum(1, keepdim=True), noisy)
     assert 0.3 < taste < 2  # χ² with its 15 degrees of freedom: within three deviations of 1
+    assert 0.45 < gathered < 1.55  # with 59
     assert count == 3000 and abs(skill - (1 - 0.24 / 0.8)) < 0.05
     assert all(abs(share - 0.24) < 0.06 for share in (half, fifth, tenth))
 
@@ -35,8 +36,15 @@ def test_errors_of_overlapping_classes_fade_with_sureness() -> None:
     x = torch.randn(3000, generator=draw)
     one = torch.sigmoid(2 * x)
     y = (torch.rand(3000, generator=draw) < one).long()
-    count, _, (half, fifth, tenth), taste = seen(torch.stack([1 - one, one], 1), y)
+    count, _, (half, fifth, tenth), taste, _ = seen(torch.stack([1 - one, one], 1), y)
     assert count == 3000 and tenth < 0.5 * half and fifth < 0.7 * half and taste != taste
+
+
+def test_errors_that_fall_on_whole_steps_are_gathered() -> None:
+    y = torch.arange(3000) % 2
+    said = torch.where(torch.arange(3000) // 50 % 3 == 0, 1 - y, y)  # wrong about all of each third batch
+    p = torch.nn.functional.one_hot(said, 2) * 0.8 + 0.1
+    assert seen(p, y).gathered == pytest.approx((20 * (50 - 50 / 3) ** 2 + 40 * (50 / 3) ** 2) / (50 * 2 / 9) / 59)
 
 
 def test_classes_that_are_taken_for_one_another_are_a_matter_of_taste() -> None:

@@ -43,8 +43,8 @@ SWING = Threshold(
 )
 FAST, THROWN, SLOW = 0.1, 0.3, 0.02
 """‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); this share of a swing counts then. With
-less than SLOW in all layers later on, half of it of weights that were thrown, it is the batches that swing, as where one
-in hundred samples is of the rare class."""
+less than SLOW in all layers later on, half of it of weights that were thrown, it is the batches that swing, as where
+one in hundred samples is of the rare class."""
 
 STABLE = 64
 """Samples in a batch, from which its loss does not swing by that of chance by itself (our assumption)."""

@@ -22,7 +22,7 @@ NOISE = Threshold(
     healthy="0 … 0.3, fading with sureness",
     origin="share of targets that contradict the surer half of the outputs (our assumption; in the data rules 0.05)",
 )
-SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.6, 0.45), (0.85, 0.75)
+SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.6, 0.4), (0.65, 0.55)
 """Samples that tell it; errors of a constant guess that must be avoided; the surest fifth and tenth are wrong as often,
 by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
 
@@ -41,6 +41,10 @@ LOOK_AT_LABELS = Remedy("look-at-the-labels", "look at the rows of the largest l
 TASTE = 5.0
 """χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
 network that is too small takes certain classes for one another (seen: 9 … 46), wrong labels are of any (1 … 3.5)."""
+
+GATHERED = 2.0
+"""χ² over its degrees of freedom of the errors of each step: wrong labels fall evenly on them (seen: 0.7 … 1.6); those
+of the judge in a game of two networks do not (3.6 … 9.8), nor those of weights that are thrown about (2.2 … 2.7)."""
 
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED, GRAVE = (0.02, 0.9), 0.08
@@ -116,9 +120,11 @@ def label_noise(case: Case) -> Finding | None:
     program = case.program
     if program is None or program.sureness.samples < SEEN:
         return None if program is None else _stray_numbers(case, program.strays)
-    _, skill, (sure, surer, surest), taste = program.sureness
+    _, skill, (sure, surer, surest), taste, gathered = program.sureness
     fades = FADES if taste == taste else FADES_OF_TWO
-    if skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure or taste > TASTE:
+    if skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
+        return None
+    if taste > TASTE or gathered > GATHERED:
         return None
     return Finding(
         "label-noise",

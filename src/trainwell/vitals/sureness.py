@@ -40,12 +40,15 @@ class Shares(NamedTuple):
         taste: how far the true class of a wrong sample depends on the class that was named: χ² over its degrees of
             freedom, 1 where it does not, as of labels that are wrong by chance; large where classes look alike.
             NaN of two classes, which leave no choice.
+        gathered: how unevenly the wrong samples fall on the steps: χ² over its degrees of freedom, 1 where each is
+            wrong by chance, as of labels; large where whole batches are, as of a judge whose forger has moved on.
     """
 
     samples: int
     skill: float
     wrong: tuple[float, ...]
     taste: float
+    gathered: float
 
 
 class Follows(NamedTuple):
@@ -61,7 +64,7 @@ class Follows(NamedTuple):
 
 
 UNKNOWN = Follows(0, 0.0, 0.0)
-NONE = Shares(0, 0.0, (0.0,) * len(PARTS), float("nan"))
+NONE = Shares(0, 0.0, (0.0,) * len(PARTS), float("nan"), 1.0)
 
 
 class Sureness:
@@ -151,7 +154,18 @@ def _shares(pairs: list[tuple[Tensor, Tensor]]) -> Shares:
     surest = wrong[order].double()
     shares = tuple(float(surest[: max(1, int(count * part))].mean()) for part in PARTS)
     half = order[: int(count * PARTS[0])]
-    return Shares(count, skill, shares, _taste(named[half][wrong[half]], classes[half][wrong[half]], classes))
+    taste = _taste(named[half][wrong[half]], classes[half][wrong[half]], classes)
+    return Shares(count, skill, shares, taste, _gathered([r[1] for r in known]))
+
+
+def _gathered(wrong: list[Tensor]) -> float:
+    """χ² over its degrees of freedom of the errors of each step, against as many of each sample."""
+    sizes = torch.tensor([float(len(part)) for part in wrong], dtype=torch.float64)
+    seen = torch.tensor([float(part.sum()) for part in wrong], dtype=torch.float64)
+    rate = float(seen.sum() / sizes.sum())
+    if len(wrong) < 2 or not 0 < rate < 1:
+        return 1.0
+    return float(((seen - sizes * rate).square() / (sizes * rate * (1 - rate))).sum()) / (len(wrong) - 1)
 
 
 def _taste(named: Tensor, true: Tensor, all_classes: Tensor) -> float:
