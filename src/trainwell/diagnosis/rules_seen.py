@@ -38,9 +38,9 @@ noise, and how far slope × share of the others may be from 1, as a network has 
 
 LOOK_AT_LABELS = Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets: correct them")
 
-TASTE = 5.0
+TASTE = 3.5
 """χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
-network that is too small takes certain classes for one another (seen: 9 … 46), wrong labels are of any (1 … 3.5)."""
+network that is too small takes certain classes for one another (seen: 3.8 … 46), wrong labels are of any (0.1 … 2.7)."""
 
 GATHERED = 2.0
 """χ² over its degrees of freedom of the errors of each step: wrong labels fall evenly on them (seen: 0.7 … 1.6); those
