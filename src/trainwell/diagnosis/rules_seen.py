@@ -40,7 +40,7 @@ LOOK_AT_LABELS = Remedy("look-at-the-labels", "look at the rows of the largest l
 
 TASTE = 3.5
 """χ² over its degrees of freedom, above which the true classes of wrong samples depend on the class that was named: a
-network that is too small takes certain classes for one another (seen: 3.8 … 46), wrong labels are of any (0.1 … 2.7)."""
+network that is too small takes certain classes for one another (seen: 3.8 … 46); wrong labels are of any (0 … 2.7)."""
 
 GATHERED = 2.0
 """χ² over its degrees of freedom of the errors of each step: wrong labels fall evenly on them (seen: 0.7 … 1.6); those
