@@ -238,7 +238,7 @@ def oscillating_loss(case: Case) -> Finding | None:
     parts = {"second half": quarters[2:], "last quarter": quarters[3:], "middle half": quarters[1:3]}
     for where, part in ((where, np.concatenate(part)) for where, part in parts.items()):
         read = part if thrown or batch >= STABLE else running_mean(part)  # small batches swing by themselves
-        turns = _restless(read / case.scale, size)
+        turns = _restless(read / case.scale, size, NEARLY if thrown and batch < STABLE else HIGH)
         if turns:
             return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
     return None
@@ -250,11 +250,11 @@ def _late(steps: np.ndarray, values: np.ndarray, updates: int) -> float:
     return float(np.median(late)) if len(late) else float(values[-1]) if len(values) else 0.0
 
 
-def _restless(read: np.ndarray, size: float) -> int:
+def _restless(read: np.ndarray, size: float, low: float) -> int:
     """How often a part of a loss curve, in units of chance, turned after a swing; 0 where it got lower, or is low."""
     half = len(read) // 2
     turns, gain = _swings(read, size), float(np.mean(read[:half]) - np.mean(read[half:]))
-    calm = turns < max(SWINGS, len(read) // 30) or gain > SWING.value or float(np.median(read)) < HIGH
+    calm = turns < max(SWINGS, len(read) // 30) or gain > SWING.value or float(np.median(read)) < low
     return 0 if calm else turns
 
 

@@ -57,6 +57,9 @@ FAST_ENOUGH = 0.01
 """‖Δw‖/‖w‖ of some layer at some look from the lowest loss on: steps so large can throw away what was learned, and
 steps that are added up, as with momentum, smaller ones than others (healthy at the start: ≤ 0.06)."""
 
+NEARLY = 0.8
+"""Share of the chance loss above which a loss did not become low (our assumption)."""
+
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""
 
@@ -154,7 +157,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     worst = int(np.argmax(peaks))
     leap, above = leap_of_loss(case)
     usual, lost = _usual(case, layers), _lost(case, curves)
-    begun = float(np.median([float(values[0]) if len(values) else 0.0 for _, values in curves]))
+    begun = 0.0 if _better_at_once(case) else float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
     if leap > LEAP.value and peaks[worst] > THROWN.value:
         what, bound = f"the loss leapt to {leap:.3g} times its start", LEAP
         figure, measured = "largest loss over the first", leap
@@ -215,6 +218,15 @@ def _usual(case: Case, layers: list[str]) -> float:
     begun = [layer for layer in layers if not first(case.curve("weight-norm", layer)) < NOTHING]
     speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun]
     return float(np.median(speeds)) if speeds else 0.0
+
+
+def _better_at_once(case: Case) -> bool:
+    """Whether the loss fell with the first updates, without a leap, and became low: first weights of nearly nothing."""
+    _, losses = case.finite("loss")
+    begin = losses[1 : EARLY + 1]
+    if len(losses) <= EARLY or np.median(begin) > losses[0] or begin.max() > ABOVE * losses[0]:
+        return False
+    return float(losses[-max(1, len(losses) // 10) :].mean()) < NEARLY * case.scale
 
 
 def _lost(case: Case, curves: list[Curve]) -> float:
