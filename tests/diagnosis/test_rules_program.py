@@ -185,9 +185,11 @@ def test_a_loss_swings_where_updates_are_large_enough_to_make_it_swing() -> None
 
 
 def test_a_first_update_that_replaces_the_weights_is_too_large_whatever_is_learned() -> None:
-    case = case_of(HEALTHY)
+    at_once, case = case_of(HEALTHY), case_of(HEALTHY, np.r_[1.1, np.full(16, 1.3), FALL])
     for layer in ("0", "2", "4"):
-        put(case, "update-ratio", layer, [(1, 4.0), (2, 0.7), (4, 0.1), (8, 0.02), (64, 0.02)])
+        for one in (at_once, case):
+            put(one, "update-ratio", layer, [(1, 4.0), (2, 0.7), (4, 0.1), (8, 0.02), (64, 0.02)])
+    assert kinds(at_once) == []  # first weights of nearly nothing, and the loss falls from the first update on
     assert kinds(case) == ["learning-rate-too-large"]
     put(case, "update-ratio", "4", [(1, 0.01), (2, 0.01), (4, 0.01), (8, 0.01)])
     put(case, "update-ratio", "2", [(1, 0.01), (2, 0.01), (4, 0.01), (8, 0.01)])

@@ -29,7 +29,7 @@ DIFFERENT = Threshold(
 )
 TENSORS, STEP = 32, 1e-6
 
-MIXED = Threshold(1e-3, healthy="0 … 1e-6", origin="relative change of other samples' outputs (our assumption)")
+MIXED = Threshold(1e-4, healthy="0 … 1e-6", origin="relative change of other samples' outputs (our assumption)")
 
 BY_HEART = Threshold(
     0.3,

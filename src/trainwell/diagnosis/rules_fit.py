@@ -51,8 +51,9 @@ BY_HEART = Threshold(
 SLIGHT_RISE, WIDE = 1.05, 0.5
 """Rows were learned by heart: it shows in a slight rise, or in a gap of half the chance loss without any."""
 
-LOST, FALLS = 0.1, 0.9
-"""Or the metric loses this share of its best value, while the training loss falls to this share (our assumptions)."""
+LOST, SLIP, FALLS = 0.1, 0.02, 0.9
+"""Or the metric loses this share of its best value, and so much at the least, while the training loss falls to this
+share (our assumptions)."""
 
 LASTING, FEW = 5, 12
 """Evaluations since the best one, before which a rise may be chance (our assumption; patience is 10). Of so FEW in all
@@ -275,7 +276,7 @@ class Gaps:
         if self.metric is None:
             return False
         best = int(np.argmax(self.metric[: place + 1]))
-        lost = float(self.metric[best] - self.metric[place]) > LOST * max(abs(float(self.metric[best])), 1e-12)
+        lost = float(self.metric[best] - self.metric[place]) > max(LOST * abs(float(self.metric[best])), SLIP)
         falls = self.train[place] < FALLS * self.train[best] and self.held[place] > self.held[best]
         return bool(lost and falls and place - best >= LASTING)
 

@@ -101,6 +101,8 @@ def _silent(case: Case) -> bool:
 def wrong_mode(case: Case) -> Finding | None:
     """Updates made in evaluation mode, or judgements in training mode, of a module for which that matters."""
     program = case.program
+    if program is not None and program.dropped:
+        return _drops_always(case, program.dropped)
     if program is None or not program.modal:
         return None
     (wrong, updates), (noisy, judged) = program.training_in_eval, program.judged_in_train
@@ -124,6 +126,20 @@ def wrong_mode(case: Case) -> Finding | None:
         step=updates,
         evidence=MOSTLY.evidence(figure, share),
         remedies=(Remedy("set-the-mode", fix, {"training.mode": "train"}),),
+    )
+
+
+def _drops_always(case: Case, function: str) -> Finding:
+    """Dropout does not heed evaluation mode."""
+    fix = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"
+    return Finding(
+        "wrong-mode",
+        "warning",
+        f"In evaluation mode {function} still drops units: the judgements are of random outputs.",
+        member=case.member,
+        step=0,
+        evidence={"figure": "functions that drop units", "measured": 1.0, "threshold": 0.0, "healthy": "0"},
+        remedies=(Remedy("set-the-mode", fix),),
     )
 
 

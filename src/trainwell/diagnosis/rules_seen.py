@@ -32,9 +32,10 @@ STRAYS = Threshold(
     origin="share of targets that lie anywhere; healthy recipes 0 … 0.09, of very noisy targets up to 0.3, where the "
     "others lie about no line of their own (measured: testing.faults)",
 )
-STEEP, CLOSE, BETTER, BALANCED = 1.2, 0.6, 0.012, 0.25
+STEEP, CLOSE, BETTER, BALANCED, MOST = 1.2, 0.6, 0.012, 0.25, 0.6
 """The slope of the others (1 of noise), their spread in deviations of the targets, the gain in nats a sample over
-noise, and how far slope × share of the others may be from 1, as a network has learned it (our assumptions)."""
+noise, how far slope × share of the others may be from 1, as a network has learned it, and a share of strays with which
+it has learned nothing else (our assumptions)."""
 
 LOOK_AT_LABELS = Remedy("look-at-the-labels", "look at the rows of the largest loss with their targets: correct them")
 
@@ -62,6 +63,14 @@ DRIFTED = Threshold(
 STRETCHED = Threshold(
     3.0, healthy="1 … 1.4", origin="ratio of the deviations of rows trained on and judged by (our assumption)"
 )
+ELSEWHERE = Threshold(
+    1.5,
+    healthy="0 … 0.4",
+    origin="deviations between the means of rows trained on and judged by, in one input of a table (our assumption)",
+)
+WORSE = 1.5
+"""Times the training loss that the validation loss must be there (our assumption)."""
+
 ONE_PREPARATION = Remedy("one-preparation", "fit the scaling on the training rows, and apply it to all")
 
 
@@ -145,7 +154,12 @@ def label_noise(case: Case) -> Finding | None:
 def _stray_numbers(case: Case, strays: Strays) -> Finding | None:
     """Some targets lie close to a line over the outputs that is too steep for noise, the others anywhere."""
     balance = strays.slope * (1 - strays.share)
-    if strays.samples < SEEN or strays.share <= STRAYS.value or strays.slope < STEEP or strays.spread > CLOSE:
+    if (
+        strays.samples < SEEN
+        or not STRAYS.value < strays.share <= MOST
+        or strays.slope < STEEP
+        or strays.spread > CLOSE
+    ):
         return None
     if strays.gain < BETTER or abs(balance - 1) > BALANCED or strays.fades < FADES[0]:
         return None
@@ -248,7 +262,9 @@ def data_drift(case: Case) -> Finding | None:
     if program is None:
         return None
     if not (program.apart > DRIFTED.value or (program.apart > SHIFTED and _fails_there(case))):
-        return _stretched(case) if program.stretched > STRETCHED.value else _unshuffled(case)
+        if program.stretched > STRETCHED.value:
+            return _stretched(case)
+        return _elsewhere(case) if program.furthest[0] > ELSEWHERE.value else _unshuffled(case)
     return Finding(
         "data-drift",
         "warning",
@@ -258,6 +274,25 @@ def data_drift(case: Case) -> Finding | None:
         step=0,
         evidence=DRIFTED.evidence("|mean judged − mean trained| in deviations, median of inputs", program.apart),
         remedies=(ONE_PREPARATION,),
+    )
+
+
+def _elsewhere(case: Case) -> Finding | None:
+    """In one input of a table the rows judged by lie where none was trained on, and the network is worse there."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    assert case.program is not None
+    if len(held) < 3 or len(train) != len(held) or float(held[-1]) < WORSE * float(train[-1]):
+        return None
+    far, place = case.program.furthest
+    return Finding(
+        "data-drift",
+        "warning",
+        f"In input {place} the rows judged by lie {far:.2g} deviations from those trained on, and the loss there is "
+        f"{held[-1] / max(train[-1], 1e-12):.2g} times as high: they come from elsewhere.",
+        member=case.member,
+        step=0,
+        evidence=ELSEWHERE.evidence("|mean judged − mean trained| over the larger deviation, of one input", far),
+        remedies=(Remedy("split-at-random", "draw the rows judged by from all rows, if new ones will be like all"),),
     )
 
 

@@ -19,13 +19,13 @@ B7 wants about 1e-3 for a whole batch)."""
 COLLAPSED = 0.2
 """Share of the first weights' size; healthy trainings keep 0.7 … 3 (TheDeepChecker: 95 % of the weights under 1e-5)."""
 
-STILL = 1.3
+STILL, RUNS_OFF = 1.3, 3.0
 """Growth in the last two fifths of the training: small first weights grow too, and then stay (our assumption)."""
 
 BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
 """Losses that are never below 0; one that is has something added to it that rewards large weights."""
 
-HASTY, LARGE, HUGE, LATE, LATE_OF_FEW = 50, 128, 2048, 0.08, 0.04
+HASTY, LARGE, HUGE, LATE, LATE_OF_FEW = 50, 128, 1024, 0.08, 0.04
 """Updates in a whole training that are too few, and the batch size from which that is its fault. Of a HUGE batch four
 times as many are, if so much of the fall came in the last third: of few updates less is needed (our assumptions)."""
 
@@ -126,7 +126,8 @@ def weights_grow(case: Case) -> Finding | None:
     grown, (_, losses) = _weights_kept(case), case.finite("loss")
     below = case.program is not None and case.program.loss.kind in BOUNDED and len(losses) > 0 and _sinks(losses)
     still = _weights_kept(case, since=0.6) > STILL
-    if not ((grown > 10.0 and still) or (below and grown > 1.3)) or case.updates < POINTS:
+    runs = grown > RUNS_OFF and _runs_off(losses)
+    if not ((grown > 10.0 and still) or (below and grown > 1.3) or runs) or case.updates < POINTS:
         return None
     return Finding(
         "weights-grow",
@@ -155,6 +156,15 @@ def _sinks(losses: np.ndarray) -> bool:
     before, end = (float(np.median(losses[place])) for place in (slice(-2 * part, -part), slice(-part, None)))
     noise = float(np.median(np.abs(np.diff(losses[-2 * part :])))) / part**0.5
     return end < 0 and before - end > CLEAR * noise  # medians: it may burst in the end
+
+
+def _runs_off(losses: np.ndarray) -> bool:
+    """Whether losses sink below 0 faster and faster: in the last third by twice as much as in the one before."""
+    if len(losses) < 2 * POINTS:
+        return False
+    ends = [float(np.median(part)) for part in np.array_split(losses, 10)]
+    first, second, third = ends[0] - ends[3], ends[3] - ends[6], ends[6] - ends[9]
+    return ends[-1] < -abs(float(losses[0])) and third > 2 * second and second > first > 0
 
 
 def missing_regularisation(case: Case) -> Finding | None:
@@ -190,7 +200,13 @@ def batch_too_large(case: Case) -> Finding | None:
     """So few updates, of so large batches, that the loss had only begun to fall."""
     batch, (_, losses) = int(case.setting("training.batch_size", 0) or 0), case.finite("loss")
     most = HASTY if batch < HUGE else 4 * HASTY
-    if not judgeable(case) or case.chance_loss is None or batch < LARGE or not 4 <= case.updates <= most:
+    if (
+        not judgeable(case)
+        or case.chance_loss is None
+        or batch < LARGE
+        or not 4 <= case.updates <= most
+        or len(losses) < 4
+    ):
         return None
     high = float(losses[-2:].mean()) / max(case.chance_loss, 1e-12)
     third = max(1, len(losses) // 3)
@@ -198,7 +214,8 @@ def batch_too_large(case: Case) -> Finding | None:
     late = float(losses[-third - 1] - losses[-2:].mean())
     least = LATE_OF_FEW if case.updates <= HASTY else LATE
     falling = late > least * fall > 0 if batch >= HUGE else float(losses[-third:].mean()) < float(losses[:third].mean())
-    if high < (0.5 if batch < HUGE else 0.4) or not falling:
+    enough = 0.5 if batch < HUGE else 0.2 if case.updates <= HASTY else 0.4
+    if high < enough or not falling:
         return None
     return Finding(
         "batch-too-large",

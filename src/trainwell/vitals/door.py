@@ -8,12 +8,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from trainwell.vitals.dropping import Dropping
 from trainwell.vitals.gathered import NEVER, SHORT, Pace
 from trainwell.vitals.inside import Hook
 
 LEAN_FROM, TIMED, SMALL = 64, 16, 2**22
 """From this step on, where steps are short, hooks at each of them cost too much; so many are timed. Without hooks a NaN
 is traced with a copy of the weights, if they are no more numbers than so many."""
+
+
+FIRST_PASSES = 2
+"""In evaluation mode, in which it is seen whether units are dropped."""
 
 
 class Door:
@@ -26,6 +31,7 @@ class Door:
         given: what went in at the last training pass, until its update is over.
         lean: whether steps are so short.
         passes: without gradients since the last step: in training mode, in evaluation mode.
+        dropped: the function that dropped units in one of the first passes in evaluation mode, or "".
     """
 
     def __init__(self, model: nn.Module, judge: Callable[[Tensor], None]) -> None:
@@ -34,6 +40,7 @@ class Door:
         self._model, self._judge, self._hook = model, judge, None
         self._times: list[float] = []
         self.lean, self._last, self._expected = False, 0, -1
+        self.dropped, self._unseen = "", FIRST_PASSES
 
     def open(self) -> None:
         """See what enters; of a module that is compiled in place nothing is seen."""
@@ -85,8 +92,23 @@ class Door:
             self.given = args, kwargs
             return
         self.passes[0 if module.training else 1] += 1
+        if not module.training and self._unseen:
+            self._unseen -= 1
+            self._see_dropping(module)
         if args and isinstance(args[0], Tensor):
             self._judge(args[0])
+
+    def _see_dropping(self, module: nn.Module) -> None:
+        """Until the pass is over."""
+        mode = Dropping()
+
+        def over(*ignored: object) -> None:
+            handle.remove()
+            mode.__exit__(None, None, None)
+            self.dropped = self.dropped or next(iter(mode.found), "")
+
+        handle = module.register_forward_hook(Hook(over), always_call=True)
+        mode.__enter__()
 
 
 class Ears:

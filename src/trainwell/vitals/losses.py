@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from math import log
 from typing import Any
 
 from torch import Tensor
@@ -81,6 +82,7 @@ class LossReading:
         delta: of a huber loss, where the parabola ends. slope: its slope from there on (1 for torch's smooth L1).
         alone: whether nothing is added to it. weighted: whether classes or samples have weights, which are not known.
         across: whether a softmax is taken over the samples, and not over the classes.
+        by_hand: whether a cross-entropy is put together from usual operations, as torch does it of soft targets.
     """
 
     kind: str = ""
@@ -93,6 +95,14 @@ class LossReading:
     alone: bool = True
     weighted: bool = False
     across: bool = False
+    by_hand: bool = False
+
+    @property
+    def chance(self) -> float | None:
+        """Of a cross-entropy the loss of naming all classes alike, ln C; None of other losses."""
+        classes = self.shape[1] if len(self.shape) >= 2 else 0
+        known = self.kind in ("cross-entropy", "nll") and classes > 1 and self.terms == 1 and self.alone
+        return log(classes) if known and not (self.by_hand or self.weighted) else None
 
     @property
     def broadcasts(self) -> bool:
@@ -190,7 +200,7 @@ def _by_hand(loss: Tensor) -> LossReading:
     if len(logs) == 1 and not OTHERWISE & set(names):
         below, _ = through(source(logs[0]))
         mean = int("Mean" in names or "Div" in names)
-        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(logs[0]), mean)
+        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(logs[0]), mean, by_hand=True)
     return LossReading()
 
 

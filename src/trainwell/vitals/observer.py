@@ -353,6 +353,8 @@ class Observer:
             leaked=rows.leaked,
             apart=rows.apart,
             stretched=rows.stretched,
+            furthest=rows.furthest,
+            dropped=self._door.dropped,
             silent=(sight.silent[0], sight.silent[1]),
             idle_biases=idle_biases(self._model),
             dropout=float(settings["regularisation.dropout"]),

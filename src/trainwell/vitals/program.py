@@ -59,6 +59,7 @@ class Program:
         accumulating: looks at which an old gradient was still in the sum, and all such looks.
         training_in_eval: updates made in evaluation mode, and all updates.
         judged_in_train: judgements made in training mode, and all judgements.
+        dropped: the function that dropped units in a pass in evaluation mode, or "".
         modal: whether the module has layers that the mode matters for, among its trained parts.
         stuck: parameters that do not learn.
         idle_biases: layers whose bias a norm after them takes away again.
@@ -66,7 +67,8 @@ class Program:
         origin: where the first NaN came from. over: whether the training has ended.
         doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
             were judged by. apart: how far the rows judged by lie from them, in deviations. stretched: how many times
-            larger the deviation of the ones is than that of the others, in the middle input.
+            larger the deviation of the ones is than that of the others, in the middle input. furthest: how far they
+            lie apart in one input of a table, and which.
         silent: updates with a gradient of exactly 0 at the last layer, and all that were looked at.
         constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
         single: batches that hold one class, of those with at least eight samples that were looked at.
@@ -90,6 +92,7 @@ class Program:
     accumulating: tuple[int, int] = (0, 0)
     training_in_eval: tuple[int, int] = (0, 0)
     judged_in_train: tuple[int, int] = (0, 0)
+    dropped: str = ""
     modal: bool = False
     stuck: Stuck = field(default_factory=Stuck)
     idle_biases: tuple[str, ...] = ()
@@ -101,6 +104,7 @@ class Program:
     leaked: tuple[float, int] = (0.0, 0)
     apart: float = 0.0
     stretched: float = 1.0
+    furthest: tuple[float, int] = (0.0, 0)
     silent: tuple[int, int] = (0, 0)
     constant_output: bool = False
     output_range: tuple[float, float] | None = None

@@ -79,6 +79,17 @@ class Rows:
         return max(0.0, both / len(self._trained) - by_chance), both
 
     @property
+    def furthest(self) -> tuple[float, int]:
+        """Of inputs of a table the largest |mean judged − mean trained| over the larger deviation, and its place."""
+        if not self.kept or self.judged.rows < 32 or self.trained.rows < 64:
+            return 0.0, 0
+        (mean, std), (other, spread) = self.trained.moments(), self.judged.moments()
+        if mean.shape != other.shape or len(mean) > FEW_COLUMNS:
+            return 0.0, 0
+        far = (other - mean).abs() / torch.maximum(std, spread).clamp_min(1e-6 * float(mean.abs().max()) + 1e-12)
+        return float(far.max()), int(far.argmax())
+
+    @property
     def apart(self) -> float:
         """Median over the inputs of |mean judged − mean trained| in deviations of the rows trained on; 0 if unknown."""
         if not self.kept or self.judged.rows < 8 or self.trained.rows < 32:

@@ -1,0 +1,38 @@
+"""Units that are dropped in evaluation mode: dropout that is called without a look at the mode, or left on inside."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.overrides import TorchFunctionMode
+
+RATE_AT = {"scaled_dot_product_attention": (4, "dropout_p")}
+"""Where a function that always drops has its rate; functions of dropout have theirs next, and a switch behind it."""
+
+
+class Dropping(TorchFunctionMode):
+    """Notes functions that drop units while it is on.
+
+    Attributes:
+        found: their names, in the order of their calls.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        name, named = getattr(func, "__name__", ""), kwargs or {}
+        if name in RATE_AT:
+            on, rate = True, _argument(args, named, *RATE_AT[name], 0.0)
+        else:
+            drops = name.rstrip("123d_").endswith("dropout")
+            on, rate = drops and bool(_argument(args, named, 2, "training", True)), _argument(args, named, 1, "p", 0.5)
+        if on and rate > 0:
+            self.found.append(name)
+        return func(*args, **named)
+
+
+def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str, standard: Any) -> Any:
+    return args[place] if len(args) > place else kwargs.get(name, standard)
