@@ -89,6 +89,7 @@ FAULTS: dict[str, tuple[str, Program]] = {
     "in a list": ("parameters-not-updated", changed(stuck=Stuck(unregistered=("layers",)))),
     "updates in evaluation": ("wrong-mode", changed(training_in_eval=(290, 300))),
     "judged in training": ("wrong-mode", changed(judged_in_train=(5, 5))),
+    "dropped in evaluation": ("wrong-mode", changed(dropped="dropout", modal=False)),
     "alike units": ("symmetric-units", changed(symmetric=("0", "2"))),
     "no function": ("missing-activation", changed(bends=0, chains=(2, 2))),
     "no function in part": ("missing-activation", changed(chains=(2, 3))),
@@ -149,6 +150,56 @@ CURVES: dict[str, tuple[str, np.ndarray]] = {
     "flat, then falls": ("slow-start", np.r_[np.full(120, 1.1), np.linspace(1.1, 0.1, 30), np.full(150, 0.1)]),
 }
 SWINGS = 2.0 + 1.8 * np.sign(np.sin(np.arange(300) / 4))
+
+
+@pytest.mark.covers("D9")
+@pytest.mark.parametrize(("far", "held", "expected"), [(2.9, 0.6, True), (2.9, 0.11, False), (0.4, 0.6, False)])
+def test_one_input_that_lies_elsewhere_is_drift_where_the_network_is_worse(
+    far: float, held: float, expected: bool
+) -> None:
+    case = case_of(changed(furthest=(far, 3)))
+    for i in range(1, 6):
+        case.record.add(60 * i, "", "validation_loss", [0], [held])
+        case.record.add(60 * i, "", "train_loss", [0], [0.1])
+    found = RULES["data-drift"](case)
+    assert (found is not None) == expected and (found is None or "input 3" in found.message)
+
+
+def test_weights_of_a_loss_that_runs_off_grow_without_bound() -> None:
+    runs = 0.8 - np.expm1(np.arange(300) / 75)
+    nears = 0.8 - 40 * -np.expm1(-np.arange(300) / 75)  # a likelihood that comes to an end below 0
+    for losses, expected in ((runs, True), (nears, False)):
+        case = case_of(changed(loss=LossReading(), targets=None), losses)
+        for layer in ("0", "2", "4"):
+            put(case, "weight-norm", layer, [(1, 2.0), (16, 2.1), (64, 3.0), (256, 12.0)])
+        assert ("weights-grow" in kinds(case)) == expected
+    assert "slow-start" not in kinds(case_of(changed(loss=LossReading(), targets=None), runs))
+
+
+def test_a_code_of_one_number_is_too_narrow_though_no_targets_were_told() -> None:
+    case = case_of(changed(loss=MSE, targets=None, narrowest=1), 0.6 + 0.4 * np.exp(-np.arange(300) / 60))
+    case = replace(case, chance_loss=None)
+    assert "underfitting" in kinds(case)
+    assert "underfitting" not in kinds(replace(case, program=changed(loss=MSE, targets=None, narrowest=8)))
+
+
+def test_a_metric_of_a_network_that_learned_nothing_does_not_fall() -> None:
+    for best, expected in ((0.008, False), (0.8, True)):
+        case = case_of(HEALTHY, np.linspace(1.1, 0.9, 300))
+        for i in range(10):
+            case.record.add(30 * (i + 1), "", "validation_loss", [0], [0.98 + 0.001 * i])
+            case.record.add(30 * (i + 1), "", "train_loss", [0], [1.1 - 0.02 * i])
+            case.record.add(30 * (i + 1), "", "validation_metric", [0], [best * (1 - 0.09 * i)])
+        assert ("overfitting" in kinds(case)) == expected
+
+
+@pytest.mark.parametrize("losses", [[], [float("nan")] * 300, [1.0], [float("inf")] * 3, [0.0] * 50])
+@pytest.mark.parametrize("kind", RULES)
+def test_no_rule_fails_on_losses_of_which_nothing_can_be_told(kind: str, losses: list[float]) -> None:
+    for batch in (1, 32, 4096):
+        program = changed(settings={**SETTINGS, "training.batch_size": batch}, batch=batch)
+        for chance in (None, 1.0986):
+            RULES[kind](replace(case_of(program, losses), chance_loss=chance))
 
 
 @pytest.mark.covers("B8", "D6", "D12", "H7")

@@ -2,6 +2,8 @@
 
 import warnings
 from collections.abc import Callable
+from math import log
+from typing import Any
 
 import pytest
 import torch
@@ -119,3 +121,24 @@ def test_shapes_that_broadcast_are_told(loss_fn: Callable[[Tensor, Tensor], Tens
 
 def test_a_loss_without_a_graph_tells_nothing() -> None:
     assert read_loss(torch.tensor(1.0)) == LossReading()
+
+
+@pytest.mark.parametrize(
+    ("loss", "chance"),
+    [
+        (lambda: F.cross_entropy(MANY(X), Y), log(3)),
+        (lambda: F.nll_loss(MANY(X).log_softmax(1), Y), log(3)),
+        (lambda: F.cross_entropy(MANY(X), Y, reduction="sum"), None),
+        (lambda: F.cross_entropy(MANY(X), Y) + MANY.weight.square().sum(), None),
+        (lambda: F.cross_entropy(MANY(X), Y, weight=torch.ones(3)), None),
+        (lambda: -(MANY(X).log_softmax(1)[:, 0] * X[:, 0]).mean(), None),  # of a policy
+        (lambda: F.mse_loss(ONE(X), T), None),
+    ],
+)
+def test_without_targets_the_chance_of_a_cross_entropy_is_that_of_its_classes(loss: Any, chance: float | None) -> None:
+    assert read_loss(loss()).chance == (None if chance is None else pytest.approx(chance))
+
+
+def test_a_penalty_written_by_hand_beside_squares_is_seen() -> None:
+    assert read_loss(((ONE(X) - T) ** 2).mean()).alone
+    assert not read_loss(((ONE(X) - T) ** 2).mean() + 0.1 * ONE.weight.abs().sum()).alone

@@ -74,6 +74,23 @@ def test_a_shift_is_told_in_deviations() -> None:
 
 
 @pytest.mark.covers("P4")
+def test_the_input_that_lies_furthest_away_is_told_in_the_larger_deviation() -> None:
+    train, judged = torch.randn(400, 6), torch.randn(100, 6)
+    judged[:, 4] += 3
+    rows = Rows(Scale())
+    rows.trained.add(train)
+    rows.judge(judged)
+    assert rows.furthest == (0.0, 0)
+    rows.keep()
+    far, place = rows.furthest
+    assert place == 4 and 2.4 < far < 3.6
+    pixels = Rows(Scale())
+    pixels.trained.add(torch.randn(400, 784))
+    pixels.judge(torch.randn(100, 784) + 3)
+    pixels.keep()
+    assert pixels.furthest == (0.0, 0) and pixels.apart > 2  # many inputs are told of by their median
+
+
 def test_another_spread_is_told_as_a_factor() -> None:
     torch.manual_seed(0)
     rows, scale = Rows(Scale()), torch.tensor([1.0, 30.0, 0.2])

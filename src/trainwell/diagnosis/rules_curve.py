@@ -151,10 +151,10 @@ def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:
 def underfitting(case: Case) -> Finding | None:
     """The training ended while its loss was high and still falling; or a network that can't bend was all there was."""
     read = read_curve(case)
-    if read is None or case.chance_loss is None:
+    if read is None:
         return None
-    straight = _too_simple(case, float(read[-3:].mean()) / max(case.chance_loss, 1e-12))
-    if straight is not None:
+    straight = _too_simple(case, float(read[-3:].mean()) / max(case.scale, 1e-12))
+    if straight is not None or case.chance_loss is None:
         return straight
     part = max(2, len(read) // 6)
     before, end, top = read[-2 * part : -part], read[-part:], float(read[:2].mean())

@@ -55,7 +55,7 @@ def slow_start(case: Case) -> Finding | None:
     bounded = case.program is not None and case.program.loss.kind in BOUNDED
     if fall < 0.3 * case.scale or first > 1.3 * case.scale or (bounded and last < 0):
         return None
-    if runaway(case) is not None:
+    if runaway(case) is not None or last < -first:  # what has no bottom falls faster and faster
         return None
     began = int(np.argmax(read < first - 0.1 * fall))
     share, quick = began / len(read), float(np.mean(read[began:] < last + 0.5 * fall))

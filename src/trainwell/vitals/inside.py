@@ -63,6 +63,7 @@ LOOKS = frozenset({"__get__", "__getitem__", "__len__", "_set_grad_enabled"})
 BENT = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 """Layers that bend by themselves, in kernels that no one sees into."""
 
+LISTS = (nn.ParameterList, nn.ParameterDict)
 OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
@@ -139,6 +140,7 @@ class Inside:
         self.sequences: dict[str, tuple[int, ...]] = {}
         self._paths: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}  # tensors that come from a layer
         self._layers, self._mode, self._depth = layers, _Mode(self), 0
+        self._alone, self._parts = None, 0  # the module, where it holds all weights itself; functions seen in it
         self._handles: list[Any] = []
         self._pending: tuple[Layer, Tensor] | None = None
         self._current: Layer | None = None
@@ -148,6 +150,8 @@ class Inside:
         """Begin to look; `deep`: into the layers too, which a compiled module does not permit."""
         if not deep:
             return
+        if all(layer.module is root or isinstance(layer.module, LISTS) for layer in self._layers):
+            self._alone = root
         for layer in self._layers:
             self._handles.append(layer.module.register_forward_hook(Hook(self._ran(layer))))
         self._handles.append(root.register_forward_pre_hook(Hook(self._enter)))
@@ -164,6 +168,8 @@ class Inside:
     def activated(self, name: str, output: Tensor) -> None:
         """A function was applied: it shows what the layer before it hands on."""
         layer, self._pending = self._current, None
+        if layer is None and self._alone is not None and output.dim() == 2:
+            layer = self._part(name)
         if layer is not None:
             self.functions[layer.name] = name
             began = time.perf_counter()
@@ -171,10 +177,23 @@ class Inside:
                 self._measure(layer, name, output)
             self.spent += time.perf_counter() - began
 
+    def _part(self, name: str) -> Layer | None:
+        """A function in the module that holds all weights itself, named by its place."""
+        assert self._alone is not None
+        self._parts += 1
+        return Layer(f"{name} {self._parts}", self._alone, ())
+
+    def _end(self, output: object) -> None:
+        """Of a module that holds its weights in lists nothing else tells what it hands on in the end."""
+        if self._parts and all(layer.module is not self._alone for layer in self._layers):
+            if self._alone is not None and isinstance(output, Tensor) and output.dim() == 2:
+                self._measure(Layer("output", self._alone, ()), "identity", output.detach())
+
     def _enter(self, *ignored: object) -> None:
         if torch.is_grad_enabled():
             self._depth += 1
             if self._depth == 1:
+                self._parts = 0
                 self._current = self._pending = None
                 self._paths.clear()
                 self._mode.__enter__()
@@ -185,6 +204,7 @@ class Inside:
             if self._depth == 0:
                 self._mode.__exit__(None, None, None)
                 self._settle()
+                self._end(ignored[-1] if ignored else None)
 
     def _ran(self, layer: Layer) -> Callable[..., None]:
         def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:

@@ -195,7 +195,8 @@ def _by_hand(loss: Tensor) -> LossReading:
     if power and len(differences) == 1 and not rest:
         compared = shape_of(differences[0])
         below, _ = through(source(differences[0]))
-        return LossReading(power, output_of(below), shape_of(below), compared, int("Mean" in names))
+        mean, alone = int("Mean" in names), "Add" not in names
+        return LossReading(power, output_of(below), shape_of(below), compared, mean, alone=alone)
     logs = [node for node in nodes_above(loss.grad_fn) if name_of(node) == "LogSoftmax"]
     if len(logs) == 1 and not OTHERWISE & set(names):
         below, _ = through(source(logs[0]))

@@ -226,7 +226,8 @@ class Observer:
             self._weights = Weights(self._named, learning(self._layers, self._named, self._held))
             self._ears.open()
             if self._witness is not None and (self._updated or (self._door.lean and self._updates)):
-                self._accumulation = Accumulation(self._witness)
+                if not self._held or id(self._witness) in self._held:  # of others nobody empties the gradients
+                    self._accumulation = Accumulation(self._witness)
         self._pace.spend(began)
 
     def _look_before(self) -> None:
