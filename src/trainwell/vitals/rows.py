@@ -13,6 +13,9 @@ FEW_COLUMNS, FEW_NUMBERS, FEW_ROWS = 64, 3, log(4096)
 """Of no more columns than that: different numbers in each, and logarithm of the different rows that can be made of
 them, up to which rows are alike by nature (our assumptions)."""
 
+MOVES = 0.05
+"""Deviations of the middle input, below which one counts as constant (our assumption)."""
+
 MOST_COLUMNS = 4096
 CHANCE = 2.0  # times what is expected by chance, which is no leak
 MOST = 65_536  # prints that are remembered
@@ -86,7 +89,8 @@ class Rows:
         (mean, std), (other, spread) = self.trained.moments(), self.judged.moments()
         if mean.shape != other.shape or len(mean) > FEW_COLUMNS:
             return 0.0, 0
-        far = (other - mean).abs() / torch.maximum(std, spread).clamp_min(1e-6 * float(mean.abs().max()) + 1e-12)
+        moves = std > MOVES * float(std.median())  # what hardly moves is nothing but its rounding
+        far = torch.where(moves, (other - mean).abs() / torch.maximum(std, spread), 0.0)
         return float(far.max()), int(far.argmax())
 
     @property
