@@ -63,6 +63,8 @@ DRIFTED = Threshold(
 STRETCHED = Threshold(
     3.0, healthy="1 … 1.4", origin="ratio of the deviations of rows trained on and judged by (our assumption)"
 )
+LATER = Threshold(1e-3, healthy="0 … 1e-6", origin="relative change of outputs with later inputs (our assumption)")
+
 ELSEWHERE = Threshold(
     1.5,
     healthy="0 … 0.4",
@@ -200,15 +202,30 @@ def duplicate_rows(case: Case) -> Finding | None:
     )
 
 
+def sees_the_future(change: float) -> Finding | None:
+    """Targets are the inputs of the step after, and outputs change by so much with later inputs."""
+    if not change > LATER.value:
+        return None
+    return Finding(
+        "train-test-leak",
+        "critical",
+        f"The module sees the future: outputs at a step change by {change:.2g} of their size with later inputs, "
+        "and these hold the targets of that step.",
+        step=0,
+        evidence=LATER.evidence("relative change of outputs with later inputs", change),
+        remedies=(Remedy("causal-mask", "let a step attend to itself and earlier ones only, in one direction"),),
+    )
+
+
 def train_test_leak(case: Case) -> Finding | None:
-    """Rows that were trained on are judged by."""
+    """Rows that were trained on are judged by; or a module for sequences sees what it is to predict."""
     program = case.program
     if program is None:
         return None
     share, both = program.leaked
     low, high = LEAKED
     if share <= low or both < 8:
-        return None
+        return sees_the_future(program.future)
     partly = share < high
     return Finding(
         "train-test-leak",

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainwell.engine.record import Record
+from trainwell.vitals.future import predicts_next
 from trainwell.vitals.inside import Inside
 from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
 from trainwell.vitals.rows import Rows
@@ -26,7 +27,7 @@ FLUSH = 1024  # losses that wait on the device
 PAUSE = 64  # steps after a look that failed
 WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
 ENOUGH = 4096  # targets that are remembered
-OF_A_BATCH = 512
+OF_A_BATCH, SOME = 512, 8
 READ = 4  # looks at which the graph of the loss is read; then at every so many
 NEVER = 2**62
 MEMBER = [0]
@@ -120,12 +121,14 @@ class Batches:
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given; names: of those
             that are whole numbers.
         penalties: share of the loss that is not loss_fn of outputs and targets.
+        sequence: some inputs of which the targets are those of the next step, or None.
         constant: whether all outputs were alike. sureness: how often the surest outputs are wrong.
     """
 
     def __init__(self, loss_fn: Callable[..., Any] | None) -> None:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
+        self.sequence: Tensor | None = None
         self.scale, self.outside, self.names, self.sizes = Scale(), Scale(), Scale(), Counter[int]()
         self.rows = Rows(self.outside)
         self.penalties: list[float] = []
@@ -152,6 +155,8 @@ class Batches:
             if len(y) >= 8 and y.dim() == 1 and not y.is_floating_point():
                 self.single[0] += bool((y == y[0]).all())
                 self.single[1] += 1
+            if self.sequence is None and x is not None and x.dim() > 1 and predicts_next(x[:SOME], y[:SOME]):
+                self.sequence = x.detach()[:SOME].clone()
             self.targets.append(y.detach()[:OF_A_BATCH].clone())
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape

@@ -75,6 +75,7 @@ class Program:
         along: layers for sequences that run along the batch. memory: of plain recurrent layers; see `sequences`.
         sureness: what `vitals.sureness` tells of newest outputs, or those before the best judgement. strays: the same,
             of numbers to predict. follows: how far the newest outputs follow these numbers.
+        future: by how much outputs change with later inputs that hold their targets.
         notes: what could not be looked at, and why.
     """
 
@@ -114,6 +115,7 @@ class Program:
     sureness: Shares = NONE
     strays: Strays = NO_STRAYS
     follows: Follows = UNKNOWN
+    future: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property

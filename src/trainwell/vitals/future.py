@@ -1,0 +1,57 @@
+"""Whether a module for sequences sees, at a step, the later steps that hold what it is to predict there."""
+
+import copy
+
+import torch
+from torch import Tensor, nn
+
+from trainwell.base.randomness import own_randomness
+from trainwell.vitals.foreign import bare
+
+FEWEST, SHIFTED = 4, 0.95
+"""Steps of a sequence; share of targets that are the input of the step after."""
+
+SEED = 20_000
+
+
+def predicts_next(x: object, y: object) -> bool:
+    """Whether targets (B, T) or (B, T, D) are the inputs of the step after."""
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.dim() < 2 or y.shape != x.shape:
+        return False
+    return x.shape[1] >= FEWEST and float((y[:, :-1] == x[:, 1:]).double().mean()) > SHIFTED
+
+
+def future_change(model: nn.Module, x: Tensor) -> float:
+    """By how much of their size outputs at the first half of the steps change with the inputs of the others, at most.
+
+    A copy of the module is run, in evaluation mode; 0 where its outputs can't be told apart by steps.
+
+    Raises:
+        Exception: the module can't be copied, or run, whatever it may say.
+    """
+    steps, half = x.shape[1], x.shape[1] // 2
+    other = x.clone()
+    other[:, half + 1 :] = (x.roll(1, 0) if len(x) > 1 else x.roll(1, 1))[:, half + 1 :]
+    twin, outputs = copy.deepcopy(bare(model)[0]).eval(), list[Tensor]()
+    for module in twin.modules():  # whoever else listens to the module is not to hear of this
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    for inputs in (x, other):
+        with own_randomness(SEED), torch.no_grad():
+            z = by_step(twin(inputs), len(x), steps)
+        if z is None:
+            return 0.0
+        outputs.append(z)
+    change = (outputs[0] - outputs[1])[:, : half + 1].abs().max() / outputs[0].abs().max().clamp_min(1e-12)
+    return float(change)
+
+
+def by_step(outputs: object, samples: int, steps: int) -> Tensor | None:
+    """Outputs as (B, T, …), from (B, T, …), (B, C, T) or (B · T, …); None where steps can't be told."""
+    if not isinstance(outputs, Tensor) or not outputs.is_floating_point() or outputs.dim() < 2:
+        return None
+    if outputs.shape[:2] == (samples, steps):
+        return outputs
+    if outputs.dim() == 3 and len(outputs) == samples and outputs.shape[2] == steps:
+        return outputs.movedim(2, 1)
+    return outputs.unflatten(0, (samples, steps)) if len(outputs) == samples * steps else None

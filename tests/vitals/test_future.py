@@ -1,0 +1,82 @@
+"""A module that sees what it is to predict is found out, by a copy that nobody hears of."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import trainwell
+
+TEXT = torch.randint(12, (400,), generator=torch.Generator().manual_seed(0))
+
+
+class Attending(nn.Module):
+    """A transformer for the next letter."""
+
+    def __init__(self, causal: bool) -> None:
+        super().__init__()
+        self.causal, self.into, self.out = causal, nn.Embedding(12, 16), nn.Linear(16, 12)
+        self.layer = nn.TransformerEncoderLayer(16, 2, 32, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        mask = nn.Transformer.generate_square_subsequent_mask(x.shape[1]) if self.causal else None
+        return self.out(self.layer(self.into(x), src_mask=mask, is_causal=self.causal))
+
+
+class Recurrent(nn.Module):
+    """An LSTM for the next letter."""
+
+    def __init__(self, both: bool) -> None:
+        super().__init__()
+        self.into, self.lstm = nn.Embedding(12, 16), nn.LSTM(16, 16, batch_first=True, bidirectional=both)
+        self.out = nn.Linear(32 if both else 16, 12)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.out(self.lstm(self.into(x))[0])
+
+
+def watched(model: nn.Module, shift: int = 1) -> Any:
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    draw = torch.Generator().manual_seed(1)
+    with trainwell.watch(model, optimizer) as w:
+        for _ in range(20):
+            places = torch.randint(380, (16,), generator=draw)
+            x, y = (torch.stack([TEXT[i + by : i + by + 12] for i in places]) for by in (0, shift))
+            optimizer.zero_grad()
+            out = model(x)
+            loss = F.cross_entropy(out.flatten(0, 1), y.flatten())
+            loss.backward()
+            optimizer.step()
+            w.step(loss, inputs=x, targets=y, outputs=out)
+    return w
+
+
+@pytest.mark.covers("P4")
+@pytest.mark.parametrize(
+    ("model", "shift", "told"),
+    [
+        (Attending(causal=False), 1, True),
+        (Attending(causal=True), 1, False),
+        (Recurrent(both=True), 1, True),
+        (Recurrent(both=False), 1, False),
+        (Recurrent(both=True), 0, False),  # names for the letters themselves, from both sides
+    ],
+)
+def test_a_module_that_sees_its_targets_in_later_inputs_is_named(model: nn.Module, shift: int, told: bool) -> None:
+    found = [finding for finding in watched(model, shift).findings if finding.kind == "train-test-leak"]
+    assert bool(found) == told and all("future" in finding.message for finding in found)
+
+
+def test_nobody_hears_of_it_and_it_is_asked_once() -> None:
+    model, heard = Attending(causal=False), list[int]()
+    w = watched(model)
+    handle = model.layer.register_forward_hook(lambda *given: heard.append(1))
+    before, mode = [p.clone() for p in model.parameters()], model.training
+    state = torch.get_rng_state()
+    assert [f.as_dict() for f in w.findings] == [f.as_dict() for f in w.findings]
+    handle.remove()
+    assert not heard and model.training == mode and torch.equal(state, torch.get_rng_state())
+    assert all(torch.equal(a, b) for a, b in zip(before, model.parameters(), strict=True))
+    assert w._observer._foreseen[-1] > 1e-3 and len(w._observer._foreseen) == 2
