@@ -67,6 +67,9 @@ STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
 
+SCALED = 5.0
+"""Times the deviation of the targets that first outputs may have before any training (our assumption)."""
+
 QUICKLY, NEAR, MOST_DROPPED = 0.03, 4.0, 0.7
 """Share of the updates after which a loss that is below that of chance has cost nothing; deviations between 0 and the
 targets' mean that a bias soon learns; dropout that is told as such (our assumptions)."""
@@ -145,13 +148,13 @@ def initial_loss_off(case: Case) -> Finding | None:
 
 
 def _offset(case: Case) -> float:
-    """How many times the loss of chance that of outputs of 0 is, where numbers have a mean: a bias soon learns it."""
+    """How many times the loss of chance a first loss of numbers may be: a scale and a mean are soon learned."""
     program = case.program
     targets = None if program is None else program.targets
     if program is None or targets is None or program.loss.kind not in ("squared", "absolute", "huber"):
         return 1.0
-    away = abs(targets.mean) / max(targets.std, 1e-12)
-    return 1.0 if away > NEAR else 1 + (away**2 if program.loss.kind == "squared" else away)
+    away, squared = abs(targets.mean) / max(targets.std, 1e-12), program.loss.kind == "squared"
+    return 1.0 if away > NEAR else (SCALED**2 if squared else SCALED) + (away**2 if squared else away)
 
 
 def _dropped(case: Case) -> bool:
