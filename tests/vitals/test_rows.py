@@ -53,6 +53,22 @@ def test_copies_of_rows_on_both_sides_are_a_leak_and_rows_of_few_kinds_are_none(
         assert len(both) > 50 and (rows.leaked[0] > 0.3) == leaks and (rows.leaked[0] > 0.02) == leaks
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_training_rows_that_are_looked_at_beside_others_are_no_leak(first: bool) -> None:
+    x, others = torch.randn(400, 3), torch.randn(200, 3)
+    rows, mixed = Rows(Scale()), Rows(Scale())
+    for one in (rows, mixed):
+        one.train(x[:200])
+    for batch in [*x.split(50), *others.split(50)][:: 1 if first else -1]:
+        rows.judge(batch)
+    everything = torch.cat([x, others])[torch.randperm(600)]
+    for batch in everything.split(50):
+        mixed.judge(batch)
+    for one in (rows, mixed):
+        one.keep()
+    assert rows.leaked == (0.0, 0) and mixed.leaked == (1.0, 200)
+
+
 def test_passes_that_no_judgement_follows_are_forgotten() -> None:
     rows, x = Rows(Scale()), torch.randn(100, 3)
     rows.train(x)

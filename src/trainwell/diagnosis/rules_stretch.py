@@ -127,7 +127,7 @@ def _flat(case: Case, read: np.ndarray) -> tuple[int, int, str] | None:
 def loss_spike(case: Case) -> Finding | None:
     """Single losses many times above those around them, after which the training went on."""
     steps, losses = case.finite("loss")
-    if len(losses) < 4 * POINTS:
+    if len(losses) < 4 * POINTS or (losses < 0).any():  # with no bottom at 0 there is no saying how many times
         return None
     window = 25
     middle = np.array([np.median(losses[max(0, i - window) : i + window]) for i in range(len(losses))])

@@ -144,6 +144,9 @@ class Observer:
     def _before_update(self, optimizer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Of a closure, the gradients are made within the step (LBFGS, Lightning, skorch): look after its first run."""
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
+        if self._accumulation is not None and not self._updates_witness(optimizer):
+            self._accumulation.drop()  # in the update of another network its gradients may well pile up
+            self._accumulation = None
         if closure is None:
             return self._before()
         waiting = [self._before]
@@ -155,6 +158,9 @@ class Observer:
             return result
 
         return ((args[0], first, *args[2:]), kwargs) if len(args) > 1 else (args, {**kwargs, "closure": first})
+
+    def _updates_witness(self, optimizer: Any) -> bool:
+        return any(p is self._witness for group in optimizer.param_groups for p in group["params"])
 
     def _before(self) -> None:
         self._updated, self._updates = True, self._updates + 1

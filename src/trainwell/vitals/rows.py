@@ -13,6 +13,9 @@ FEW_COLUMNS, FEW_NUMBERS, FEW_ROWS = 64, 3, log(4096)
 """Of no more columns than that: different numbers in each, and logarithm of the different rows that can be made of
 them, up to which rows are alike by nature (our assumptions)."""
 
+EXPECTED = 8.0
+"""Rows trained on that must be missing where so many of them are to be expected, e⁻⁸ by chance."""
+
 MOVES = 0.05
 """Deviations of the middle input, below which one counts as constant (our assumption)."""
 
@@ -36,7 +39,7 @@ class Rows:
         self.doubled: list[float] = []
         self.trained, self.judged = trained, Scale()
         self._trained: set[float] = set()
-        self._judged: set[float] = set()
+        self._judged: list[set[float]] = []  # of each pass
         self.kept = False
         self._pairs = self._equal = 0.0  # of two rows of a batch
 
@@ -55,15 +58,15 @@ class Rows:
     @torch.no_grad()
     def judge(self, x: Tensor) -> None:
         """Rows of a pass without gradients, after which a judgement may come."""
-        if not self.kept and len(self._judged) < MOST and (prints := prints_of(x)) is not None:
-            self._judged |= set(prints)
+        if not self.kept and sum(map(len, self._judged)) < MOST and (prints := prints_of(x)) is not None:
+            self._judged.append(set(prints))
             if x.is_floating_point():
                 self.judged.add(x.detach().flatten(1))
 
     def forget(self) -> None:
         """The passes were for something else than a judgement."""
         if self._judged and not self.kept:
-            self._judged, self.judged = set(), Scale()
+            self._judged, self.judged = [], Scale()
 
     def keep(self) -> None:
         """A judgement came: the rows belong to it, and no more are needed."""
@@ -73,13 +76,26 @@ class Rows:
     def leaked(self) -> tuple[float, int]:
         """Share of the rows trained on that were judged by, and how many they are, of those that were seen.
 
-        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be.
+        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be. Where
+        the first passes, or the last, hold none of them, rows of the training were looked at on purpose, beside others.
         """
-        if not self.kept or not self._trained:
+        if not self.kept or not self._trained or self._apart_on_purpose():
             return 0.0, 0
-        both, alike = len(self._trained & self._judged), self._equal / max(1.0, self._pairs)
-        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(self._judged)) if alike > FEW_KINDS else 0.0
+        judged = set[float]().union(*self._judged)
+        both, alike = len(self._trained & judged), self._equal / max(1.0, self._pairs)
+        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(judged)) if alike > FEW_KINDS else 0.0
         return max(0.0, both / len(self._trained) - by_chance), both
+
+    def _apart_on_purpose(self) -> bool:
+        """Whether the passes are of two sets one after the other, and only one of them holds rows trained on."""
+        rows = [len(prints) for prints in self._judged]
+        known = [len(prints & self._trained) for prints in self._judged]
+        share = sum(known) / max(1, sum(rows))
+        found = [i for i, count in enumerate(known) if count]
+        if not found:
+            return False
+        before, after = sum(rows[: found[0]]), sum(rows[found[-1] + 1 :])
+        return max(before, after) * share >= EXPECTED
 
     @property
     def furthest(self) -> tuple[float, int]:
