@@ -381,3 +381,40 @@ def test_attention_with_a_mask_in_another_precision_has_right_gradients() -> Non
     found = trainwell.check(Masked(), F.cross_entropy, names[:, :-1], names[:, 1:])
     assert "gradient-check-failed" not in {finding.kind for finding in found}
     assert "gradient-check-failed" in str(found[-1].evidence["checked"])
+
+
+class Spike(torch.autograd.Function):
+    """A step with the gradient of a line, as in networks of spikes."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return (x > 0).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return 0.5 * g
+
+
+class Swish(torch.autograd.Function):
+    """x · sigmoid(x) with the wrong sign on its way back."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        ctx.save_for_backward(x)
+        return x * x.sigmoid()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return -g * ctx.saved_tensors[0].sigmoid()
+
+
+@pytest.mark.covers("B4")
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [(Spike.apply, False), (lambda h: h + (h.round() - h).detach(), False), (torch.relu, False), (Swish.apply, True)],
+)
+def test_a_gradient_that_is_made_up_on_purpose_is_not_blamed(function: Any, told: bool) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 64)
+    found = trainwell.check(Between(function), nn.functional.cross_entropy, x, x[:, :10].argmax(1))
+    assert ("gradient-check-failed" in [finding.kind for finding in found]) == told

@@ -238,7 +238,8 @@ def oscillating_loss(case: Case) -> Finding | None:
     parts = {"second half": quarters[2:], "last quarter": quarters[3:], "middle half": quarters[1:3]}
     for where, part in ((where, np.concatenate(part)) for where, part in parts.items()):
         read = part if thrown or batch >= STABLE else running_mean(part)  # small batches swing by themselves
-        turns = _restless(read / case.scale, size, NEARLY if thrown and batch < STABLE else HIGH)
+        unsure = thrown and (batch < STABLE or where == "middle half")  # then only of a loss that is not low
+        turns = _restless(read / case.scale, size, NEARLY if unsure else HIGH)
         if turns:
             return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
     return None
