@@ -418,3 +418,26 @@ def test_a_gradient_that_is_made_up_on_purpose_is_not_blamed(function: Any, told
     x = torch.randn(64, 64)
     found = trainwell.check(Between(function), nn.functional.cross_entropy, x, x[:, :10].argmax(1))
     assert ("gradient-check-failed" in [finding.kind for finding in found]) == told
+
+
+class Frozen(nn.Module):
+    """A part trained before, kept in evaluation mode on purpose, and a new head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.backbone = nn.Sequential(nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU()).requires_grad_(False)
+        self.head = nn.Linear(32, 10)
+
+    def train(self, mode: bool = True) -> "Frozen":
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(self.backbone(x))
+
+
+def test_a_part_that_train_keeps_in_evaluation_mode_is_not_blamed() -> None:
+    x = torch.randn(64, 64)
+    found = trainwell.check(Frozen(), nn.functional.cross_entropy, x, x[:, :10].argmax(1))
+    assert "wrong-mode" not in [finding.kind for finding in found]

@@ -18,9 +18,10 @@ def wrong_mode(trial: Trial) -> Finding | None:
     with undisturbed(), torch.no_grad(), dropping:
         subject.run(model)
     training = [name for name, module in _modal(model) if module.training]
+    before = [module.training for _, module in _modal(model.train())]  # some may be kept in evaluation mode, frozen
     with undisturbed(), torch.no_grad():
-        subject.run(model.train())
-    switched = [name for name, module in _modal(model) if not module.training]
+        subject.run(model)
+    switched = [name for (name, m), was in zip(_modal(model), before, strict=True) if was and not m.training]
     if dropping.found:
         what = f"In evaluation mode {dropping.found[0]} still drops units: its outputs are random when it is used"
         fix = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"

@@ -12,8 +12,8 @@ from trainwell.diagnosis.rules_loss import runaway
 from trainwell.diagnosis.rules_strength import BOUNDED
 
 FLAT = Threshold(
-    0.22,
-    healthy="0.03 … 0.17",
+    0.3,
+    healthy="0.03 … 0.27",
     origin="measured over the healthy programs of testing.programs: share of the training before the loss fell",
 )
 FLAT_FADED = Threshold(
