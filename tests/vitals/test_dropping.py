@@ -31,6 +31,16 @@ class Net(nn.Module):
         return self.last(ways.get(self.how, lambda: h)())
 
 
+def update(model: nn.Module, optimizer: Any, x: torch.Tensor, y: torch.Tensor, w: Any) -> None:
+    """One step, told to the watch."""
+    optimizer.zero_grad()
+    out = model(x)
+    loss = F.cross_entropy(out, y)
+    loss.backward()
+    optimizer.step()
+    w.step(loss, inputs=x, targets=y, outputs=out)
+
+
 def watched(how: str) -> Any:
     torch.manual_seed(0)
     model, x = Net(how), torch.randn(256, 6)
@@ -39,12 +49,7 @@ def watched(how: str) -> Any:
     with trainwell.watch(model, optimizer) as w:
         for _ in range(4):
             for batch in torch.randperm(192).split(16):
-                optimizer.zero_grad()
-                out = model.train()(x[batch])
-                loss = F.cross_entropy(out, y[batch])
-                loss.backward()
-                optimizer.step()
-                w.step(loss, inputs=x[batch], targets=y[batch], outputs=out)
+                update(model.train(), optimizer, x[batch], y[batch], w)
             with torch.no_grad():
                 w.validate(loss=F.cross_entropy(model.eval()(x[192:]), y[192:]))
     assert _get_current_function_mode_stack() == [] and not model._forward_hooks and not model._forward_pre_hooks
@@ -89,10 +94,6 @@ def test_functions_of_a_module_that_holds_its_weights_itself_are_looked_at(std: 
     optimizer = torch.optim.SGD(model.parameters(), 1e-3)
     with trainwell.watch(model, optimizer) as w:
         for _ in range(60):
-            optimizer.zero_grad()
-            loss = F.cross_entropy(model(x), y)
-            loss.backward()
-            optimizer.step()
-            w.step(loss, inputs=x, targets=y)
+            update(model, optimizer, x, y, w)
     assert w.record.layers("saturated-fraction", member=0) == ["tanh 1"]
     assert ("saturated-units" in [finding.kind for finding in w.findings]) == told

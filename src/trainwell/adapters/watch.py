@@ -141,7 +141,8 @@ def watch(
     """Watch a training loop: name what goes wrong, with layer, step and figure as evidence.
 
     Nothing is changed: weights end bit for bit as without it. The loss is noted at every step; layers, gradients and
-    updates are looked at in steps 1, 2, 4, 8 … and between them as often as about one percent of the time permits.
+    updates are looked at in steps 1, 2, 4, 8 …, where steps are short 1, 2, 4, 16, 64 …, and more often as far as a
+    stated share of the time permits.
 
     Args:
         model: the module in training; it may be wrapped (DataParallel, DistributedDataParallel) or compiled.

@@ -5,6 +5,7 @@ from torch import nn
 
 from trainwell.diagnosis.case import Threshold
 from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.rules_loop import HEED_THE_MODE
 from trainwell.diagnosis.subject import Trial, undisturbed
 from trainwell.vitals.dropping import Dropping
 from trainwell.vitals.program import MODAL
@@ -24,8 +25,7 @@ def wrong_mode(trial: Trial) -> Finding | None:
     switched = [name for (name, m), was in zip(_modal(model), before, strict=True) if was and not m.training]
     if dropping.found:
         what = f"In evaluation mode {dropping.found[0]} still drops units: its outputs are random when it is used"
-        fix = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"
-        return _told(what, fix, len(dropping.found), None)
+        return _told(what, HEED_THE_MODE, len(dropping.found), None)
     if training:
         what = f"In evaluation mode {training[0]} is in training mode: model.eval() does not reach it"
         return _told(what, "let no forward pass set the mode of a layer", len(training), training[0])

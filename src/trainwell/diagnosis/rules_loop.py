@@ -98,6 +98,9 @@ def _silent(case: Case) -> bool:
     return empty and len(losses) > 0 and float(np.abs(losses).max()) > 0
 
 
+HEED_THE_MODE = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"
+
+
 def wrong_mode(case: Case) -> Finding | None:
     """Updates made in evaluation mode, or judgements in training mode, of a module for which that matters."""
     program = case.program
@@ -131,7 +134,6 @@ def wrong_mode(case: Case) -> Finding | None:
 
 def _drops_always(case: Case, function: str) -> Finding:
     """Dropout does not heed evaluation mode."""
-    fix = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"
     return Finding(
         "wrong-mode",
         "warning",
@@ -139,7 +141,7 @@ def _drops_always(case: Case, function: str) -> Finding:
         member=case.member,
         step=0,
         evidence={"figure": "functions that drop units", "measured": 1.0, "threshold": 0.0, "healthy": "0"},
-        remedies=(Remedy("set-the-mode", fix),),
+        remedies=(Remedy("set-the-mode", HEED_THE_MODE),),
     )
 
 

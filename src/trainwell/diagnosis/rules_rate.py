@@ -5,6 +5,7 @@ import numpy as np
 from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, called, first, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.rules_curve import NEARLY
 from trainwell.diagnosis.rules_layers import shrinking_activations
 
 ENOUGH_UPDATES = 10
@@ -56,9 +57,6 @@ LOST = Threshold(2.0, healthy="1 … 1.3", origin="TheDeepChecker: the loss dive
 FAST_ENOUGH = 0.01
 """‖Δw‖/‖w‖ of some layer at some look from the lowest loss on: steps so large can throw away what was learned, and
 steps that are added up, as with momentum, smaller ones than others (healthy at the start: ≤ 0.06)."""
-
-NEARLY = 0.8
-"""Share of the chance loss above which a loss did not become low (our assumption)."""
 
 JOLT = 10
 """Updates above ABOVE that a training which learns all the same may forget (measured: 7 in a healthy one)."""

@@ -11,8 +11,6 @@ from trainwell.vitals.foreign import bare
 FEWEST, SHIFTED = 4, 0.95
 """Steps of a sequence; share of targets that are the input of the step after."""
 
-SEED = 20_000
-
 
 def predicts_next(x: object, y: object) -> bool:
     """Whether targets (B, T) or (B, T, D) are the inputs of the step after."""
@@ -37,7 +35,7 @@ def future_change(model: nn.Module, x: Tensor) -> float:
         module._forward_hooks.clear()
         module._forward_pre_hooks.clear()
     for inputs in (x, other):
-        with own_randomness(SEED), torch.no_grad():
+        with own_randomness("future"), torch.no_grad():
             z = by_step(twin(inputs), len(x), steps)
         if z is None:
             return 0.0

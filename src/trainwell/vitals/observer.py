@@ -145,7 +145,7 @@ class Observer:
         """Of a closure, the gradients are made within the step (LBFGS, Lightning, skorch): look after its first run."""
         closure = args[1] if len(args) > 1 else kwargs.get("closure")
         if self._accumulation is not None and not self._updates_witness(optimizer):
-            self._accumulation.drop()  # in the update of another network its gradients may well pile up
+            self._accumulation.drop()  # of gradients that this update does not use, piles are no fault
             self._accumulation = None
         if closure is None:
             return self._before()
@@ -180,13 +180,13 @@ class Observer:
         self, loss: Tensor | float, *, inputs: object = None, targets: object = None, outputs: object = None
     ) -> None:
         """After an update: note its loss; at some steps, finish the look at the layers and prepare the next."""
-        self.steps = step = self.steps + 1
+        self.steps += 1
         value = self._losses.add(loss)
         if not self._root.training:
             self._in_eval += 1
         if self._sureness.wanted and isinstance(outputs, Tensor):
-            self._sureness.keep(step, outputs, targets)
-        if step < self._idle_until and value - value == 0:
+            self._sureness.keep(self.steps, outputs, targets)
+        if self.steps < self._idle_until and value - value == 0:
             return
         if self._tracer.kept is not None and (value - value != 0 or self._tracer.found):
             self.guarded(lambda: self._tracer.later(inputs))
@@ -237,8 +237,7 @@ class Observer:
             self._weights = Weights(self._named, learning(self._layers, self._named, self._held))
             self._ears.open()
             if self._witness is not None and (self._updated or (self._door.lean and self._updates)):
-                if not self._held or id(self._witness) in self._held:  # of others nobody empties the gradients
-                    self._accumulation = Accumulation(self._witness)
+                self._accumulation = Accumulation(self._witness)
         self._pace.spend(began)
 
     def _look_before(self) -> None:
