@@ -10,6 +10,7 @@ from torch import Tensor
 
 from trainwell.base.streams import stream_seed
 from trainwell.diagnosis import Finding, Remedy
+from trainwell.remedies.abreast import abreast
 from trainwell.remedies.candidates import candidates
 from trainwell.remedies.course import Course, Ledger, Metric
 from trainwell.remedies.diagnosed import checked
@@ -44,6 +45,7 @@ class Arena:
     ledger: Ledger
     seed: int
     scores: list[float] = field(default_factory=list)
+    _trainings: dict[str, Training | None] = field(default_factory=dict)
     _rate: float | None = None
     _race: tuple[Rows, Rows] | None = None
     _folds: list[tuple[Rows, Rows]] = field(default_factory=list)
@@ -91,10 +93,13 @@ class Arena:
 
     def training(self, changes: Mapping[str, Any]) -> Training | None:
         """The given training with these changes, or None where they can't be made."""
-        try:
-            return applied(self.given, changes, self.rows)
-        except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):  # of the user's code, changed
-            return None
+        key = repr(sorted(changes.items()))
+        if key not in self._trainings:
+            try:
+                self._trainings[key] = applied(self.given, changes, self.rows)
+            except (RuntimeError, ValueError, TypeError, IndexError, AttributeError):  # of the user's code, changed
+                self._trainings[key] = None
+        return self._trainings[key]
 
     def course(self, changes: Mapping[str, Any], seed: int) -> Course | None:
         """A run with these changes, not begun."""
@@ -104,13 +109,14 @@ class Arena:
         rows, judged = self.parts(seed)
         return Course(training, seed, rows, judged, self.metric(training), self.ledger)
 
-    def full(self, course: Course, last: float = 1.0) -> float:
-        """The score at the end, after stops at all marks."""
-        given = self.given.epochs / course.training.epochs  # where twins that differ in epochs alone are compared
-        for mark in sorted({*(m for m in (*MARKS, *LATE, given) if m < last), last}):
-            course.advance(mark)
-        self.scores.append(course.score)
-        return course.score
+    def full(self, *courses: Course) -> None:
+        """Whole runs side by side, judged at all marks."""
+        for epochs in sorted({course.training.epochs for course in courses}):
+            group = [course for course in courses if course.training.epochs == epochs]
+            given = self.given.epochs / epochs  # where twins that differ in epochs alone are compared
+            for mark in sorted({*(m for m in (*MARKS, *LATE, given) if m < 1.0), 1.0}):
+                abreast(group, mark)
+        self.scores += [course.score for course in courses]
 
     def look(self, changes: Mapping[str, Any]) -> Look:
         """What is there before training, with these changes."""

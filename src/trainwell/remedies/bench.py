@@ -5,6 +5,7 @@ each is begun once, when it is first asked for.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,10 +28,11 @@ class Bench:
 
     def scores(self, changes: Changes, seeds: int) -> list[float]:
         """The scores of a state on the first so many fresh seeds; those of a longer twin tell a shorter one's."""
+        self._run((changes,), seeds)
         known = self._prefixes(changes)
         if len(known) >= seeds:
             return known[:seeds]
-        return [course.score for course in self._ran(changes, seeds)]
+        return [course.score for course in self.courses(changes)[:seeds]]
 
     def courses(self, changes: Changes) -> list[Course]:
         """The runs of a state so far."""
@@ -63,6 +65,7 @@ class Bench:
 
     def proof(self, before: Changes, after: Changes, seeds: int) -> Proof:
         """A comparison on so many seeds."""
+        self._run((before, after), seeds)
         scores = self.scores(before, seeds), self.scores(after, seeds)
         rows = self._rows(before, after, seeds)
         return proven(*scores, smallest=self.arena.smallest, worst=self.arena.worst, rows=rows)
@@ -81,21 +84,33 @@ class Bench:
         done = self.courses(changes)
         if len(done) >= seeds:
             return [(None if c.failed else c.outputs.get(c.done), c) for c in done[:seeds]]
-        longer, updates = self._longer(changes), changes.get(EPOCHS, self.arena.given.epochs)
+        longer, updates = self._longer(changes), self._epochs(changes)
         return [(c.outputs.get(updates * c.per_epoch), c) for c in longer[:seeds]]
 
-    def _ran(self, changes: Changes, seeds: int) -> list[Course]:
+    def _run(self, states: Sequence[Changes], seeds: int) -> None:
+        """What is missing of these states' runs, side by side; longer ones first, which may tell of shorter ones."""
+        for epochs in sorted({self._epochs(changes) for changes in states}, reverse=True):
+            same = [changes for changes in states if self._epochs(changes) == epochs]
+            missing = [c for changes in same if len(self._prefixes(changes)) < seeds for c in self._new(changes, seeds)]
+            self.arena.full(*missing)
+
+    def _new(self, changes: Changes, seeds: int) -> list[Course]:
+        """Runs of a state on the seeds that it hasn't seen, not begun."""
         _, done = self.runs.setdefault(_key(changes), (changes, []))
+        new: list[Course] = []
         for i in range(len(done), seeds):
             course = self.arena.course(changes, self.arena.fresh(i))
             assert course is not None, "what was made before can be made again"
-            self.arena.full(course)
-            done.append(course)
-        return done[:seeds]
+            new.append(course)
+        done += new
+        return new
+
+    def _epochs(self, changes: Changes) -> int:
+        return changes.get(EPOCHS, self.arena.given.epochs)
 
     def _prefixes(self, changes: Changes) -> list[float]:
         """The scores of a state by the way of its longer twin; none where one isn't known."""
-        epochs = changes.get(EPOCHS, self.arena.given.epochs)
+        epochs = self._epochs(changes)
         scores = [_reached(course, epochs * course.per_epoch) for course in self._longer(changes)]
         return [] if None in scores else [score for score in scores if score is not None]
 
@@ -103,9 +118,9 @@ class Bench:
         """Runs that differ in that they go on."""
         if changes.get(SCHEDULE, "constant") != "constant":
             return []
-        epochs = changes.get(EPOCHS, self.arena.given.epochs)
+        epochs = self._epochs(changes)
         for others, done in self.runs.values():
-            longer = others.get(EPOCHS, self.arena.given.epochs) > epochs
+            longer = self._epochs(others) > epochs
             if longer and without(others, EPOCHS) == without(changes, EPOCHS) and done:
                 return done
         return []

@@ -5,7 +5,6 @@ cost is in units of the given training on all its rows: samples, and `UPDATE` fo
 times the parameters over the given one's where there are many.
 """
 
-import copy
 import math
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ from torch import Tensor, nn
 
 from trainwell.base.randomness import own_randomness
 from trainwell.diagnosis.subject import one_line
+from trainwell.remedies.row import Row, own_memory
 from trainwell.remedies.rows import Rows
 from trainwell.remedies.training import Scaled, Training, fitting, scaled
 from trainwell.vitals.observer import Observer
@@ -61,6 +61,8 @@ class Course:
 
     Attributes:
         curve: (update, score on the rows to judge by), in order. failed: why it ended early, or nothing.
+        row: the weights as one row of numbers, where the optimizer can step it.
+        agreed: whether what is computed for many members is known to be what this one's module gives.
         outputs: on the rows to judge by, by update; of large ones the last alone; None where the module failed on them.
         observer: sees each update, if there is one.
     """
@@ -72,6 +74,8 @@ class Course:
         self.curve: list[tuple[int, float]] = []
         self.outputs: dict[int, Tensor | None] = {}
         self.observer: Observer | None = None
+        self.row: Row | None = None
+        self.agreed = False
         try:
             bare = training.module(seed)
             self.module = scaled(training, bare, rows)
@@ -79,6 +83,11 @@ class Course:
         except Exception as error:  # noqa: BLE001  whatever the user's code may raise
             self.module, self.failed = nn.Identity(), one_line(error)
         self.weights = sum(p.numel() for p in self.module.parameters())
+
+    @property
+    def body(self) -> nn.Module:
+        """The module that takes what `given` gives."""
+        return self.module.inner if isinstance(self.module, Scaled) else self.module
 
     @property
     def per_epoch(self) -> int:
@@ -119,42 +128,73 @@ class Course:
 
     def _stretch(self, epoch: int, first: int, last: int) -> None:
         """Updates `first` to `last` of an epoch."""
-        began, samples = time.monotonic(), 0
-        order = torch.randperm(
-            len(self.rows), generator=torch.Generator().manual_seed(hash((self.seed, epoch)) % 2**62)
-        )
-        size, start = self.training.batch_size, self.done
+        began, order = time.monotonic(), self.order(epoch)
+        size, start, samples = self.training.batch_size, self.done, 0
         try:
-            self.module.train()
+            self.begin()
             for step in range(first, last):
                 rows = self.rows.at(order[step * size : (step + 1) * size])
-                loss = self._update(rows)
-                self.done, samples = self.done + 1, samples + len(rows)
-                if not math.isfinite(loss):
-                    self.failed = f"the loss is {loss} at update {self.done}"
+                samples += len(rows)
+                if not self.went_on(self._update(rows)):
                     break
         except Exception as error:  # noqa: BLE001  whatever the user's code may raise
             self.failed = one_line(error)
         self.ledger.charge(samples, self.done - start, self.weights, time.monotonic() - began)
 
+    def order(self, epoch: int) -> Tensor:
+        """In which an epoch takes the rows."""
+        draw = torch.Generator().manual_seed(hash((self.seed, epoch)) % 2**62)
+        return torch.randperm(len(self.rows), generator=draw)
+
+    def begin(self) -> None:
+        """To be called before updates; who watches a run sees the user's own optimizer."""
+        self.module.train()
+        if self.done == 0 and self.row is None and self.observer is None:
+            self.row = Row.of(self.optimizer)
+
+    def given(self, rows: Rows) -> tuple[Tensor, Tensor]:
+        """Inputs and targets as `body` and the loss take them."""
+        x, y = fitting(rows.x, self.module), rows.y.to(_device(self.module))
+        if not isinstance(self.module, Scaled):
+            return x, y
+        return self.module.inputs(x), (self.module.target(y) if self.training.scale_targets else y)
+
     def _update(self, rows: Rows) -> float:
-        training, module = self.training, self.module
-        if training.schedule == "cosine":
-            self._cool()
-        x, y = fitting(rows.x, module), rows.y.to(_device(module))
-        self.optimizer.zero_grad()
-        if isinstance(module, Scaled):
-            outputs, y = module.raw(x), (module.target(y) if training.scale_targets else y)
-        else:
-            outputs = module(x)
-        loss = training.loss_fn(outputs, y)
-        loss.backward()
-        if training.clip_norm is not None:
-            nn.utils.clip_grad_norm_(self.module.parameters(), training.clip_norm)
-        self.optimizer.step()
+        x, y = self.given(rows)
+        loss, outputs = self.slopes(x, y)
+        if self.training.clip_norm is not None:
+            nn.utils.clip_grad_norm_(self.module.parameters(), self.training.clip_norm)
+        if self.row is not None and not self.row.gathered():
+            self.row.dissolve()
+            self.row = None
+        self.step()
         if self.observer is not None:
             self.observer.step(loss, inputs=x, targets=y, outputs=outputs)
         return float(loss.detach())
+
+    def slopes(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        """Loss and outputs on a batch; afterwards the parameters have their gradients."""
+        if self.row is None:
+            self.optimizer.zero_grad()
+        else:
+            self.row.clear()
+        outputs = self.body(x)
+        loss = self.training.loss_fn(outputs, y)
+        loss.backward()
+        return loss, outputs
+
+    def step(self) -> None:
+        """One step by the gradients that are there."""
+        if self.training.schedule == "cosine":
+            self._cool()
+        self.optimizer.step()
+
+    def went_on(self, loss: float) -> bool:
+        """Note that an update was made, of this loss; False if the run fails by it."""
+        self.done += 1
+        if not math.isfinite(loss):
+            self.failed = f"the loss is {loss} at update {self.done}"
+        return not self.failed
 
     def _cool(self) -> None:
         """Half a cosine from the given rate to nothing (Loshchilov & Hutter 2017)."""
@@ -163,13 +203,14 @@ class Course:
             group.setdefault("first_rate", group["lr"])
             group["lr"] = group["first_rate"] * (1 + math.cos(math.pi * share)) / 2
 
+    def freed(self) -> nn.Module:
+        """The module, its weights in memory of their own; the run can't go on."""
+        own_memory([*self.module.parameters(), *self.module.buffers()])
+        return self.module
+
     def judge(self, rows: Rows) -> float:
         """The metric on these rows, in evaluation mode; NaN where it can't be told."""
         return judged(self.module, rows, self.metric)
-
-    def copy(self) -> nn.Module:
-        """The module as it is now."""
-        return copy.deepcopy(self.module)
 
 
 def judged(module: nn.Module, rows: Rows, metric: Metric) -> float:

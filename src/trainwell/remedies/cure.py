@@ -165,7 +165,7 @@ def _told(arena: Arena, verdict: Verdict, tested: Rows | None) -> Cure:
         findings=told(verdict.findings, [step.remedy for step in verdict.steps]),
         changes=[step.remedy for step in verdict.steps],
         settings=Settings(before, after | _made(changes)),
-        model=course.module.eval(),
+        model=course.freed().eval(),
         metric=_metric(arena, verdict, course, tested),
         cost=arena.ledger.spent,
         refused=verdict.refused,

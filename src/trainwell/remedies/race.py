@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from trainwell.diagnosis import Remedy
+from trainwell.remedies.abreast import abreast
 from trainwell.remedies.arena import CERTAIN, LATE, MARKS, Arena, at, better, settled
 from trainwell.remedies.course import Course
 from trainwell.remedies.surgery import size_of
@@ -58,10 +59,14 @@ def race(
     )
     field = _best(field, share, KEPT)
     for mark, kept in ((MARKS[1], FINALISTS), (MARKS[3], FINALISTS)):
+        going, spent = [], arena.ledger.spent
         for contender in field:
-            if arena.ledger.spent + contender.course.price(mark) <= stop or contender is field[0]:
-                for stage in sorted(m for m in (*MARKS, *LATE) if share < m <= mark):
-                    contender.course.advance(stage)
+            price = contender.course.price(mark)
+            if spent + price <= stop or contender is field[0]:
+                going.append(contender.course)
+                spent += price
+        for stage in sorted(m for m in (*MARKS, *LATE) if share < m <= mark):
+            abreast(going, stage)
         field = _best(field, max(mark, share), kept)
     for contender in field:
         arena.scores.append(contender.course.score)
@@ -83,16 +88,17 @@ def _started(
     beside: Sequence[Contender] = (),
 ) -> list[Contender]:
     """Those beside, and all that can be made and paid for, run to the first mark."""
-    field = list(beside)
+    field, spent = list(beside), arena.ledger.spent
     for remedies in several:
         changes = arena.plain(state | {path: value for r in remedies for path, value in (r.change or {}).items()})
         if changes == state or any(c.changes == changes for c in field):
             continue
         course = arena.course(changes, arena.seed)
-        if course is None or arena.ledger.spent + course.price(share) > stop or course.price(1.0) > dearest:
+        if course is None or spent + course.price(share) > stop or course.price(1.0) > dearest:
             continue
         field.append(Contender(remedies, changes, course))
-        course.advance(share)
+        spent += course.price(share)
+    abreast([contender.course for contender in field], share)
     return field
 
 

@@ -99,16 +99,16 @@ class Scaled(nn.Module):
             self.register_buffer(name, value)
         self.numeric = x is not None
 
-    def raw(self, x: Tensor) -> Tensor:
-        """Outputs on the scale trained on."""
-        return self.inner((x - self.x_mean) / self.x_std if self.numeric else x)
+    def inputs(self, x: Tensor) -> Tensor:
+        """Inputs on the scale trained on."""
+        return (x - self.x_mean) / self.x_std if self.numeric else x
 
     def target(self, y: Tensor) -> Tensor:
         """Targets on the scale trained on."""
         return (y - self.y_mean) / self.y_std
 
     def forward(self, x: Tensor) -> Tensor:
-        outputs = self.raw(x)
+        outputs = self.inner(self.inputs(x))
         mean, std = self.y_mean, self.y_std
         if mean.dim() == 1 and outputs.dim() == 1:
             mean, std = mean[0], std[0]
