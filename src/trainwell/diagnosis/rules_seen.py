@@ -1,9 +1,12 @@
 """Rules on the rows that a user's loop feeds in, as far as the batches looked at show them."""
 
+import numpy as np
+
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.edits import offered
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.vitals.strays import Strays
+from trainwell.vitals.sureness import Shares
 
 ALL = Threshold(1.0, healthy="0 … 0.2", origin="share of inputs that never change; corner pixels never do")
 MANY, COLUMNS = 0.3, 64
@@ -46,6 +49,11 @@ network that is too small takes certain classes for one another (seen: 3.8 … 4
 GATHERED = 2.0
 """χ² over its degrees of freedom of the errors of each step: wrong labels fall evenly on them (seen: 0.7 … 1.6); those
 of the judge in a game of two networks do not (3.6 … 9.8), nor those of weights that are thrown about (2.2 … 2.7)."""
+
+LOWER, JUST, JUDGEMENTS = 0.8, 50, 4
+"""What wrong labels, learned by heart since, leave: of first outputs errors that do not fade, and all along a
+validation loss below the training loss, though nothing is dropped (planted 0.5 … 0.75). One alone is common: at that
+age two classes may not be learned yet, and noise on inputs makes training dearer (healthy 0.4 … 4)."""
 
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED, GRAVE = (0.02, 0.9), 0.08
@@ -129,18 +137,43 @@ def class_imbalance(case: Case) -> Finding | None:
 def label_noise(case: Case) -> Finding | None:
     """A network that learned much is wrong as often where it is surest: the labels are wrong."""
     program = case.program
-    if program is None or program.sureness.samples < SEEN:
-        return None if program is None else _stray_numbers(case, program.strays)
-    _, skill, (sure, surer, surest), taste, gathered = program.sureness
+    if program is None:
+        return None
+    if program.sureness.samples < SEEN and program.early.samples < SEEN:
+        return _stray_numbers(case, program.strays)
+    if _contradicted(program.sureness):
+        return _wrong_labels(case, program.sureness, "")
+    lower = _judged_lower(case)
+    if _contradicted(program.early) and program.dropout == 0 and lower <= LOWER:
+        told = f", before it knew them by heart; rows that it isn't trained on cost it {lower:.2f} times as much"
+        return _wrong_labels(case, program.early, told)
+    return None
+
+
+def _contradicted(shares: Shares) -> bool:
+    """Whether errors do not fade with sureness, and are of any class and any step."""
+    samples, skill, (sure, surer, surest), taste, gathered = shares
     fades = FADES if taste == taste else FADES_OF_TWO
-    if skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
-        return None
-    if taste > TASTE or gathered > GATHERED:
-        return None
+    if samples < SEEN or skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
+        return False
+    return not (taste > TASTE or gathered > GATHERED)
+
+
+def _judged_lower(case: Case) -> float:
+    """The median of validation losses over the training losses just before them; infinite of too few."""
+    (at, losses), (judged_at, judged) = case.finite("loss"), case.finite("validation_loss")
+    ends = np.searchsorted(at, judged_at, side="right")
+    before = [losses[max(0, end - JUST) : end] for end in ends]
+    ratios = [float(v / b.mean()) for v, b in zip(judged, before, strict=True) if len(b) and b.mean() > 0]
+    return float(np.median(ratios)) if len(ratios) >= JUDGEMENTS else float("inf")
+
+
+def _wrong_labels(case: Case, shares: Shares, told: str) -> Finding:
+    _, skill, (sure, _, surest), taste, _ = shares
     return Finding(
         "label-noise",
         "warning",
-        f"{surest:.0%} of the targets contradict the network where it is surest, and {sure:.0%} in its surer half: "
+        f"{surest:.0%} of the targets contradict the network where it is surest, and {sure:.0%} in its surer half{told}: "
         "errors that do not fade with sureness are mostly wrong labels.",
         member=case.member,
         step=case.updates,

@@ -376,6 +376,7 @@ class Observer:
             output_range=batches.output_range,
             single=(batches.single[0], batches.single[1]),
             sureness=self._sureness.shares(),
+            early=self._sureness.early(),
             strays=self._sureness.strays(),
             follows=self._sureness.follows(),
             notes=tuple(self._notes),

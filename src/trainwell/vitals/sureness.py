@@ -5,6 +5,7 @@ judgements are told, what counts is what the network said before the best of the
 """
 
 from collections import deque
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,12 @@ PARTS = (0.5, 0.2, 0.1)
 
 ENOUGH, FEWEST = 1024, 300
 """Samples before the best judgement that are kept, and those that are enough."""
+
+SNAPSHOTS = (1, 2, 4, 8)
+"""Judgements at which what the network said before is kept: later it may know wrong targets by heart."""
+
+LEARNED = 0.3
+"""Skill from which a snapshot tells of labels: before, errors are of what is not learned yet."""
 
 FIRST = 128
 """Steps that are all kept; of later ones every eighth is."""
@@ -80,7 +87,8 @@ class Sureness:
         self.kept: deque[Pair] = deque(maxlen=STEPS)
         self.wanted = self.numbers = False
         self._best: list[Pair] = []
-        self._lowest = float("inf")
+        self._early: list[list[Pair]] = []
+        self._lowest, self._judgements = float("inf"), 0
 
     def look(self, outputs: Tensor, targets: Tensor, *, numbers: bool) -> None:
         """Whether these fit: outputs (B, C) with classes (B,), one output with 0 and 1; or one output with a number."""
@@ -95,14 +103,30 @@ class Sureness:
 
     def judged(self, loss: float) -> None:
         """A validation loss: before the lowest, the network knew most that is true of other rows."""
-        if not loss < self._lowest or not self.kept:
-            return
-        self._lowest, self._best, count = loss, [], 0
+        self._judgements += 1
+        if self._judgements in SNAPSHOTS and not self.numbers:
+            self._early.append(self._newest())
+        if loss < self._lowest and self.kept:
+            self._lowest, self._best = loss, self._newest()
+
+    def _newest(self) -> list[Pair]:
+        """As many of the newest steps as are enough."""
+        found: list[Pair] = []
+        count = 0
         for pair in reversed(self.kept):
-            self._best.append(pair)
+            found.append(pair)
             count += len(pair[0])
             if count >= ENOUGH:
                 break
+        return found
+
+    def early(self) -> Shares:
+        """What the first outputs tell of classes from which the network had learned something."""
+        for pairs in self._early:
+            shares = _shares(_read(pairs))
+            if shares.samples >= FEWEST and shares.skill >= LEARNED:
+                return shares
+        return NONE
 
     def shares(self) -> Shares:
         """What they tell of classes."""
@@ -131,14 +155,16 @@ class Sureness:
 
     @torch.no_grad()
     def _window(self) -> list[tuple[Tensor, Tensor]]:
-        """What was kept before the best judgement, if it is enough; else of the newest steps.
-
-        Of targets in one place only the newest count: it is one batch for ever, or is written anew.
-        """
+        """What was kept before the best judgement, if it is enough; else of the newest steps."""
         best = sum(len(z) for z, _ in self._best) >= FEWEST
-        placed = {y.data_ptr(): (z, y) for z, y in (self._best if best else self.kept) if isinstance(y, Tensor)}
-        pairs = [(z.cpu(), y.detach().cpu()) for z, y in placed.values()]
+        pairs = _read(self._best if best else self.kept)
         return [(z.flatten().float(), y.flatten().float()) for z, y in pairs] if self.numbers else pairs
+
+
+def _read(pairs: Iterable[Pair]) -> list[tuple[Tensor, Tensor]]:
+    """Outputs and targets; of targets in one place only the newest: it is one batch for ever, or is written anew."""
+    placed = {y.data_ptr(): (z, y) for z, y in pairs if isinstance(y, Tensor)}
+    return [(z.cpu(), y.detach().cpu()) for z, y in placed.values()]
 
 
 @torch.no_grad()
