@@ -305,6 +305,33 @@ def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_tas
         assert kinds(case_of(changed(sureness=well))) == []
 
 
+def judged_at(program: Program, times: float, judgements: int = 8) -> Case:
+    """A training whose rows to judge by cost so many times what those cost that it is trained on."""
+    losses = np.linspace(0.6, 0.3, 320)
+    case = case_of(program, losses)
+    steps = np.linspace(40, 320, judgements).astype(int)
+    for step in steps.tolist():
+        case.record.add(step, "", "validation_loss", [0], [times * float(losses[max(0, step - 50) : step].mean())])
+    return case
+
+
+def test_wrong_labels_that_are_known_by_heart_are_told_by_first_outputs_and_cheaper_judgements_together() -> None:
+    early, later = (
+        Shares(1024, 0.35, (0.2, 0.17, 0.13), float("nan"), 1.0),
+        Shares(1024, 0.9, (0.02, 0.0, 0.0), 1.0, 1.0),
+    )
+    learned = changed(early=early, sureness=later)
+    (finding,) = [f for f in diagnose(judged_at(learned, 0.6)) if f.severity != "info"]
+    assert finding.kind == "label-noise" and "0.60 times" in finding.message
+    for well in (
+        judged_at(learned, 0.95),  # not learned yet, at that age
+        judged_at(learned, 0.6, judgements=3),
+        judged_at(changed(early=later, sureness=later), 0.6),  # noise on inputs makes training dearer
+        judged_at(replace(learned, dropout=0.3), 0.6),
+    ):
+        assert kinds(well) == []
+
+
 def test_numbers_are_wrong_where_some_lie_anywhere_and_the_others_about_too_steep_a_line() -> None:
     draw = np.random.default_rng(0)
     truth, anywhere = draw.normal(size=1000), draw.random(1000) < 0.4

@@ -93,6 +93,24 @@ def test_what_was_said_before_the_best_judgement_counts_not_what_was_learned_by_
     assert told.samples == 400 and told.wrong == (1.0, 1.0, 1.0)
 
 
+def test_the_first_outputs_that_show_something_learned_are_kept_from_what_is_learned_by_heart_later() -> None:
+    draw = torch.Generator().manual_seed(4)
+    sureness = Sureness()
+    true = torch.randint(2, (40, 50), generator=draw)
+    wrong = torch.rand(40, 50, generator=draw) < 0.2
+    y = torch.where(wrong, 1 - true, true)
+    for epoch, knows in enumerate((None, true, y, y)):  # nothing, what is true, all by heart
+        for step in range(10):
+            said = torch.zeros(50, dtype=torch.int64) if knows is None else knows[10 * epoch + step]
+            sure = torch.nn.functional.one_hot(said, 2) * (1 + torch.rand(50, 1, generator=draw))
+            sureness.keep(10 * epoch + step + 1, sure, y[10 * epoch + step])
+        sureness.judged(1.0 / (epoch + 1))
+        sureness.kept.clear()
+    early = sureness.early()
+    assert early.samples == 500 and abs(early.wrong[0] - 0.2) < 0.06
+    assert sureness.shares().wrong[0] == 0.0
+
+
 def test_of_later_steps_every_eighth_is_kept() -> None:
     sureness = Sureness()
     for step in range(1, 201):

@@ -57,7 +57,7 @@ share (our assumptions)."""
 
 LASTING, FEW = 5, 12
 """Evaluations since the best one, before which a rise may be chance (our assumption; patience is 10). Of so FEW in all
-two suffice, if they are a THIRD of the training and both beyond a slight rise."""
+two suffice, if they are a THIRD of the training and both beyond a slight rise, or the metric is worse as well."""
 
 THIRD = 1 / 3
 ASTRAY = 2.0
@@ -281,14 +281,19 @@ class Gaps:
         best = int(np.argmax(self.metric[: place + 1]))
         lost = float(self.metric[best] - self.metric[place]) > max(LOST * abs(float(self.metric[best])), SLIP)
         falls = self.train[place] < FALLS * self.train[best] and self.held[place] > self.held[best]
-        return bool(lost and falls and place - best >= LASTING)
+        return bool(lost and falls and self._lasting(best, place))
 
     def _lasting(self, best: int, place: int) -> bool:
         """Whether enough evaluations lie between."""
         if len(self.held) >= FEW or place - best >= LASTING:
             return place - best >= LASTING
         part = (self.steps[place] - self.steps[best]) / max(self.steps[-1], 1)
-        return place - best >= 2 and part >= THIRD and self.held[place - 1] > SLIGHT_RISE * self.held[best]
+        slight = 1.0 if self._metric_slips(best, place) else SLIGHT_RISE
+        return place - best >= 2 and part >= THIRD and self.held[place - 1] > slight * self.held[best]
+
+    def _metric_slips(self, best: int, place: int) -> bool:
+        """Whether the metric is worse than it was: the second witness of a rise."""
+        return self.metric is not None and bool(self.metric[place] < self.metric[best])
 
 
 def _gaps(case: Case) -> Gaps | None:

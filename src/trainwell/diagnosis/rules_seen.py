@@ -173,8 +173,8 @@ def _wrong_labels(case: Case, shares: Shares, told: str) -> Finding:
     return Finding(
         "label-noise",
         "warning",
-        f"{surest:.0%} of the targets contradict the network where it is surest, and {sure:.0%} in its surer half{told}: "
-        "errors that do not fade with sureness are mostly wrong labels.",
+        f"{surest:.0%} of the targets contradict the network where it is surest, and {sure:.0%} in its surer half"
+        f"{told}: errors that do not fade with sureness are mostly wrong labels.",
         member=case.member,
         step=case.updates,
         evidence=NOISE.evidence("share of targets that contradict the surer half", sure, surest=surest, skill=skill)

@@ -74,7 +74,8 @@ class Program:
         single: batches that hold one class, of those with at least eight samples that were looked at.
         along: layers for sequences that run along the batch. memory: of plain recurrent layers; see `sequences`.
         sureness: what `vitals.sureness` tells of newest outputs, or those before the best judgement. early: of the
-            first ones that show that something was learned. strays: of numbers to predict. follows: how far the newest outputs follow these numbers.
+            first ones that show that something was learned. strays: of numbers to predict. follows: how far the newest
+            outputs follow these numbers.
         future: by how much outputs change with later inputs that hold their targets.
         notes: what could not be looked at, and why.
     """

@@ -69,13 +69,17 @@ def plateau(m: Material, i: int) -> Job:
     return made
 
 
+FAINT = {"images": 0.015, "waves": 0.01, "wave steps": 0.03}
+"""First weights with which learning begins late and does begin; 0.02 for others."""
+
+
 def slow_start(m: Material, i: int) -> Job:
     """First weights so small that learning needs long to begin."""
     adam = m.name in ("waves", "wave steps")
     model = network(m, 3, act=nn.Tanh)
     for weights in model.parameters():
         if weights.dim() > 1:
-            nn.init.normal_(weights, std=0.02 if m.name == "wave steps" or not adam else 0.01)
+            nn.init.normal_(weights, std=FAINT.get(m.name, 0.02))
     made = job(m, model, optimizer=None if adam else SGD(model.parameters(), lr=0.1, momentum=0.9))
     if adam:
         made.optimizer = Adam(model.parameters(), lr=1e-3)
