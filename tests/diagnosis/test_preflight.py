@@ -441,3 +441,28 @@ def test_a_part_that_train_keeps_in_evaluation_mode_is_not_blamed() -> None:
     x = torch.randn(64, 64)
     found = trainwell.check(Frozen(), nn.functional.cross_entropy, x, x[:, :10].argmax(1))
     assert "wrong-mode" not in [finding.kind for finding in found]
+
+
+def test_a_last_layer_that_is_zero_before_its_first_update_is_no_vanishing_gradient() -> None:
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    y = x[:, :1] * 0.5 + x[:, 1:2].abs()
+    torch.manual_seed(0)
+    begun_at_zero = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 1))
+    nn.init.zeros_(begun_at_zero[-1].weight)  # pyright: ignore[reportArgumentType]
+    assert [f.kind for f in trainwell.check(begun_at_zero, nn.MSELoss(), x, y) if f.severity != "info"] == []
+    sigmoids = [layer for _ in range(12) for layer in (nn.Linear(16, 16), nn.Sigmoid())]
+    faded = nn.Sequential(nn.Linear(5, 16), nn.Sigmoid(), *sigmoids, nn.Linear(16, 1))
+    assert "vanishing-gradient" in [f.kind for f in trainwell.check(faded, nn.MSELoss(), x, y)]
+
+
+def test_several_optimizers_are_tried_together() -> None:
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    y = x[:, :1] * 0.5 + x[:, 1:2].abs()
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 16), nn.ReLU(), nn.Linear(16, 1))
+    halves = [torch.optim.Adam(model[0].parameters(), lr=1e-3), torch.optim.SGD(model[2].parameters(), lr=0.05)]
+    assert [f.kind for f in trainwell.check(model, nn.MSELoss(), x, y, optimizer=halves) if f.severity != "info"] == []
+    told = [[f.kind for f in trainwell.check(model, nn.MSELoss(), x, y, optimizer=o)] for o in (halves, halves[1:])]
+    assert ["parameters-not-updated" in kinds for kinds in told] == [False, True]
+    with pytest.raises(InputError, match="or a list of them, but holds str"):
+        trainwell.check(model, nn.MSELoss(), x, y, optimizer=["sgd"])

@@ -14,7 +14,7 @@ from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.observed import case_of
 from trainwell.diagnosis.probes import PROBES, Trial
 from trainwell.diagnosis.sound import all_is_well
-from trainwell.diagnosis.subject import Subject, one_line, undisturbed
+from trainwell.diagnosis.subject import Subject, as_one, one_line, undisturbed
 from trainwell.vitals.observer import Observer
 from trainwell.vitals.program import stuck_parameters
 from trainwell.vitals.targets import Targets
@@ -46,7 +46,7 @@ def check(
         model: the module. loss_fn: loss_fn(outputs, targets), a number.
         inputs: one batch (B, …) as the module takes it; a tuple or dict of tensors is handed on as arguments.
         targets: those of the batch.
-        optimizer: its parameters are compared with the module's, and its rate is tried on the batch.
+        optimizer: its parameters are compared with the module's, and its rate is tried on the batch; or a list of them.
 
     Returns:
         causes before symptoms; without a fault one finding that says what was checked.
@@ -58,7 +58,7 @@ def check(
         raise InputError(f"check takes a torch.nn.Module, but got {type(model).__name__}.")
     if not callable(loss_fn):
         raise InputError(f"loss_fn must be a function of outputs and targets, but is {type(loss_fn).__name__}.")
-    subject = Subject(model, loss_fn, inputs, targets, optimizer)
+    subject = Subject(model, loss_fn, inputs, targets, as_one(optimizer))
     unfit = _unfit(subject)
     if unfit is not None:
         return [unfit]

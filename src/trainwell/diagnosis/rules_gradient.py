@@ -1,5 +1,7 @@
 """Rules on the gradient's way back through the layers: it fades, it grows, or something is NaN."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from trainwell.diagnosis.case import EARLY, Case, Curve, Threshold, called, first, median
@@ -81,6 +83,11 @@ def _through_time(case: Case) -> Finding | None:
     )
 
 
+def _first_zeros(case: Case, layers: Sequence[str]) -> bool:
+    """Whether nothing but the last layer has any gradient, as of a last layer that is zero before its first update."""
+    return all(float(case.curve("gradient-norm", layer)[1].max(initial=0.0)) == 0.0 for layer in layers[:-1])
+
+
 def _through_layers(case: Case) -> Finding | None:
     """The first layer's gradient stays a tiny part of the last one's; or all are tiny and nothing is learned."""
     layers = case.layers("gradient-norm")
@@ -89,7 +96,7 @@ def _through_layers(case: Case) -> Finding | None:
     ratios = _ratio(case.curve("gradient-norm", layers[0]), case.curve("gradient-norm", layers[-1]))
     ratio, sustained = median(ratios, until=EARLY), median(ratios)
     largest = max(median(case.curve("gradient-norm", layer), until=EARLY) for layer in layers) / case.spread_slope
-    faded = ratio < FADED.value and sustained < STILL_FADED
+    faded = ratio < FADED.value and sustained < STILL_FADED and not _first_zeros(case, layers)
     faint = 0 < largest < FAINT.value and not case.learned  # exactly 0 is no gradient at all: dead units, frozen layers
     if not (faded or faint):
         return None

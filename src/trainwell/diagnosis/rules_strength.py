@@ -25,6 +25,9 @@ STILL, RUNS_OFF = 1.3, 3.0
 BOUNDED = ("cross-entropy", "binary", "binary-logits", "squared", "absolute", "huber")
 """Losses that are never below 0; one that is has something added to it that rewards large weights."""
 
+BELOW = 0.1
+"""Share of the first losses, below 0: nearer to it other terms lie, such as an entropy (our assumption)."""
+
 HASTY, LARGE, HUGE, LATE, LATE_OF_FEW = 50, 128, 1024, 0.08, 0.04
 """Updates in a whole training that are too few, and the batch size from which that is its fault. Of a HUGE batch four
 times as many are, if so much of the fall came in the last third: of few updates less is needed (our assumptions)."""
@@ -155,7 +158,8 @@ def _sinks(losses: np.ndarray) -> bool:
         return False
     before, end = (float(np.median(losses[place])) for place in (slice(-2 * part, -part), slice(-part, None)))
     noise = float(np.median(np.abs(np.diff(losses[-2 * part :])))) / part**0.5
-    return end < 0 and before - end > CLEAR * noise  # medians: it may burst in the end
+    below = -BELOW * abs(float(np.median(losses[:part])))
+    return end < below and before - end > CLEAR * noise  # medians: it may burst in the end
 
 
 def _runs_off(losses: np.ndarray) -> bool:
@@ -164,7 +168,8 @@ def _runs_off(losses: np.ndarray) -> bool:
         return False
     ends = [float(np.median(part)) for part in np.array_split(losses, 10)]
     first, second, third = ends[0] - ends[3], ends[3] - ends[6], ends[6] - ends[9]
-    return ends[-1] < -abs(float(losses[0])) and third > 2 * second and second > first > 0
+    noise = float(np.median(np.abs(np.diff(losses)))) / (len(losses) / 10) ** 0.5
+    return ends[-1] < -abs(float(losses[0])) and third > 2 * second and second > first > CLEAR * noise
 
 
 def missing_regularisation(case: Case) -> Finding | None:

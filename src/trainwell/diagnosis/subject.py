@@ -1,7 +1,7 @@
 """A module with one batch, for checks before any training: copies of it are tried, the user's own stays untouched."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,7 +24,7 @@ class Subject:
 
     Attributes:
         model: the user's module, never called itself. loss_fn: of outputs and targets.
-        inputs: a tensor, or several as a tuple or by name. optimizer: the user's, or None.
+        inputs: a tensor, or several as a tuple or by name. optimizer: the user's as one, or None.
     """
 
     model: nn.Module
@@ -82,6 +82,43 @@ class Subject:
     def x(self) -> Tensor | None:
         """The inputs, if they are one tensor."""
         return self.inputs if isinstance(self.inputs, Tensor) else None
+
+
+class Several:
+    """Optimizers that step together, as one."""
+
+    def __init__(self, optimizers: Sequence[Any]) -> None:
+        self.optimizers = list(optimizers)
+
+    @property
+    def param_groups(self) -> list[dict[str, Any]]:
+        """Those of all."""
+        return [group for optimizer in self.optimizers for group in optimizer.param_groups]
+
+    def zero_grad(self) -> None:
+        """Of all."""
+        for optimizer in self.optimizers:
+            optimizer.zero_grad()
+
+    def step(self) -> None:
+        """Of all."""
+        for optimizer in self.optimizers:
+            optimizer.step()
+
+
+def as_one(optimizer: Any) -> Any:
+    """An optimizer, several of them as one, or None.
+
+    Raises:
+        InputError: something else.
+    """
+    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    for one in several:
+        if one is not None and not hasattr(one, "param_groups"):
+            raise InputError(f"optimizer must be a torch optimizer, or a list of them, but holds {type(one).__name__}.")
+    return (
+        optimizer if len(several) == 1 and several[0] is optimizer else Several([o for o in several if o is not None])
+    )
 
 
 @dataclass(frozen=True)
