@@ -105,6 +105,30 @@ def test_a_parameter_without_a_gradient_is_told() -> None:
     assert not row.gathered()
 
 
+def test_a_parameter_that_is_there_twice_is_left_where_it_is() -> None:
+    module = network()
+    with pytest.warns(UserWarning, match="duplicate"):
+        assert Row.of(optim.SGD([module[0].weight, module[0].weight], lr=0.1)) is None  # pyright: ignore[reportArgumentType]
+
+
+def test_a_forward_pass_that_gives_a_weight_other_memory_is_followed() -> None:
+    class Short(nn.Linear):
+        def forward(self, input: Tensor) -> Tensor:
+            self.weight.data = nn.functional.normalize(self.weight.data, dim=1)
+            return super().forward(input)
+
+    torch.manual_seed(0)
+    tensors = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), Short(6, 3)).double()
+    torch.manual_seed(0)
+    in_a_row = nn.Sequential(nn.Linear(4, 6), nn.Tanh(), Short(6, 3)).double()
+    theirs, ours = MAKERS["adam"](list(tensors.parameters())), MAKERS["adam"](list(in_a_row.parameters()))
+    row = Row.of(ours)
+    assert row is not None
+    stepped(tensors, theirs, None, batches(STEPS))
+    stepped(in_a_row, ours, row, batches(STEPS))
+    assert close(tensors, in_a_row)
+
+
 def test_rows_of_one_matrix_are_stepped_apart() -> None:
     modules = [network(), network()]
     optimizers = [optim.SGD(m.parameters(), lr=rate) for m, rate in zip(modules, (0.1, 0.01), strict=True)]

@@ -44,7 +44,8 @@ class Row:
         """The row of an optimizer that has not stepped; None where it must see each tensor."""
         trained = [p for group in optimizer.param_groups for p in group["params"] if p.requires_grad]
         alike = {(p.dtype, p.device, p.layout) for p in trained}
-        if type(optimizer) not in ELEMENTWISE or optimizer.state or len(alike) != 1:
+        twice = len({id(p) for p in trained}) < len(trained)
+        if type(optimizer) not in ELEMENTWISE or optimizer.state or len(alike) != 1 or twice:
             return None
         return cls(optimizer) if all(type(p) is nn.Parameter and p.is_contiguous() for p in trained) else None
 
@@ -54,12 +55,14 @@ class Row:
         if values is not self.values:
             values.copy_(self.values)
         self.values, self.gradient, start = values, gradient, 0
+        self._places: list[Tensor] = []
         self._slopes: list[Tensor] = []
         for (_, own), part in zip(self._groups, self.parts, strict=True):
             first = start
             for p in own:
                 stretch = slice(start, start + p.numel())
-                p.data = values[stretch].view(p.shape)
+                self._places.append(values[stretch].view(p.shape))
+                p.data = self._places[-1]
                 self._slopes.append(gradient[stretch].view(p.shape))
                 start = stretch.stop
             part.data = values[first:start]
@@ -70,11 +73,19 @@ class Row:
         for p in self.parameters:
             p.grad = None
 
+    @torch.no_grad()
     def gathered(self) -> bool:
-        """Bring the parameters' gradients into the row; False where one has none, or a sparse one."""
+        """Bring the parameters' gradients into the row; False where one has none, or a sparse one.
+
+        A parameter that was given other memory, as a forward pass may that keeps its weights at length 1, comes back.
+        """
         slopes = [p.grad for p in self.parameters]
         if any(slope is None or slope.layout != torch.strided for slope in slopes):
             return False
+        for p, place in zip(self.parameters, self._places, strict=True):
+            if p.data_ptr() != place.data_ptr():
+                place.copy_(p.detach())
+                p.data = place
         torch._foreach_copy_(self._slopes, slopes)  # pyright: ignore[reportPrivateImportUsage]
         return True
 
