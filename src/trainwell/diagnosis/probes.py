@@ -18,11 +18,10 @@ from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.probes_gradient import gradient_check_failed
 from trainwell.diagnosis.probes_mode import wrong_mode
 from trainwell.diagnosis.probes_time import future_seen
+from trainwell.diagnosis.rules_axis import mixed
 from trainwell.diagnosis.subject import Subject, Trial, undisturbed
 from trainwell.vitals.program import DROPOUTS
 from trainwell.vitals.targets import targets_of
-
-MIXED = Threshold(1e-4, healthy="0 … 1e-6", origin="relative change of other samples' outputs (our assumption)")
 
 BY_HEART = Threshold(
     0.3,
@@ -59,21 +58,7 @@ def batch_leak(trial: Trial) -> Finding | None:
     if not isinstance(z, Tensor) or z.dim() > 2 or not z.dim() or len(z) != count or not z.is_floating_point():
         return None
     change = (z[half:] - moved[half:]).abs().max() / z.abs().max().clamp_min(1e-12)
-    if not float(change) > MIXED.value:
-        return None
-    return Finding(
-        "batch-leak",
-        "critical",
-        f"Samples of a batch are mixed: other first samples change the outputs of the last ones by {float(change):.2g} "
-        "of their size, in evaluation mode.",
-        step=0,
-        evidence=MIXED.evidence("relative change of other samples' outputs", float(change)),
-        remedies=(
-            Remedy(
-                "keep-the-axis", "look for a view, reshape or norm over the batch axis, and for batch_first of a LSTM"
-            ),
-        ),
-    )
+    return mixed(float(change), trial.case.member, step=0)
 
 
 def cannot_overfit_batch(trial: Trial) -> Finding | None:

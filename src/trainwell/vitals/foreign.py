@@ -4,6 +4,7 @@ The cheap things are noted at every step; at some steps the layers are looked at
 is changed: no random number is drawn, no mode or gradient set, no graph kept.
 """
 
+import copy
 from collections.abc import Container, Iterable, Mapping, Sequence
 
 import torch
@@ -143,6 +144,19 @@ def witness_of(parameters: Iterable[nn.Parameter]) -> nn.Parameter | None:
     trained = [p for p in parameters if p.requires_grad]
     several = [p for p in trained if p.numel() >= 8] or trained
     return min(reversed(several), key=lambda p: p.numel(), default=None)
+
+
+def silent_copy(model: nn.Module) -> nn.Module:
+    """A copy in evaluation mode, to which nobody listens.
+
+    Raises:
+        Exception: the module can't be copied, whatever it may say.
+    """
+    twin = copy.deepcopy(bare(model)[0]).eval()
+    for module in twin.modules():
+        module._forward_hooks.clear()
+        module._forward_pre_hooks.clear()
+    return twin
 
 
 def bare(model: nn.Module) -> tuple[nn.Module, bool]:

@@ -1,12 +1,10 @@
 """Whether a module for sequences sees, at a step, the later steps that hold what it is to predict there."""
 
-import copy
-
 import torch
 from torch import Tensor, nn
 
 from trainwell.base.randomness import own_randomness
-from trainwell.vitals.foreign import bare
+from trainwell.vitals.foreign import silent_copy
 
 FEWEST, SHIFTED = 4, 0.95
 """Steps of a sequence; share of targets that are the input of the step after."""
@@ -30,10 +28,7 @@ def future_change(model: nn.Module, x: Tensor) -> float:
     steps, half = x.shape[1], x.shape[1] // 2
     other = x.clone()
     other[:, half + 1 :] = (x.roll(1, 0) if len(x) > 1 else x.roll(1, 1))[:, half + 1 :]
-    twin, outputs = copy.deepcopy(bare(model)[0]).eval(), list[Tensor]()
-    for module in twin.modules():  # whoever else listens to the module is not to hear of this
-        module._forward_hooks.clear()
-        module._forward_pre_hooks.clear()
+    twin, outputs = silent_copy(model), list[Tensor]()
     for inputs in (x, other):
         with own_randomness("future"), torch.no_grad():
             z = by_step(twin(inputs), len(x), steps)

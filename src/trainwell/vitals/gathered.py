@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainwell.engine.record import Record
+from trainwell.vitals.asked import Batch
 from trainwell.vitals.future import predicts_next
 from trainwell.vitals.inside import Inside
 from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
@@ -121,7 +122,7 @@ class Batches:
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given; names: of those
             that are whole numbers.
         penalties: share of the loss that is not loss_fn of outputs and targets.
-        sequence: some inputs of which the targets are those of the next step, or None.
+        sequence: some inputs of which the targets are those of the next step, or None. first: of the first batch.
         constant: whether all outputs were alike. sureness: how often the surest outputs are wrong.
     """
 
@@ -129,6 +130,7 @@ class Batches:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
         self.sequence: Tensor | None = None
+        self.first = Batch()
         self.scale, self.outside, self.names, self.sizes = Scale(), Scale(), Scale(), Counter[int]()
         self.rows = Rows(self.outside)
         self.penalties: list[float] = []
@@ -150,6 +152,7 @@ class Batches:
         if x is not None and x.dim():
             self.sizes[len(x)] += 1
             self.rows.train(x)
+            self.first.look(x, outputs)
         self._note_scale(x, inside.entering)
         if y is not None and y.dim() and self._seen < ENOUGH:
             if len(y) >= 8 and y.dim() == 1 and not y.is_floating_point():

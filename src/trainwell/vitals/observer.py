@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from trainwell.engine.record import Record
+from trainwell.vitals.asked import Asked
 from trainwell.vitals.door import Door, Ears
 from trainwell.vitals.foreign import Accumulation, Weights, bare, dense, learning, witness_of
-from trainwell.vitals.future import future_change
 from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
 from trainwell.vitals.program import (
@@ -36,9 +36,6 @@ from trainwell.vitals.scatter import SETTLED, Scatter
 from trainwell.vitals.sequences import along_the_batch, memories
 from trainwell.vitals.targets import targets_of
 from trainwell.vitals.tracer import Tracer
-
-MOST_COPIED = 2**26
-"""Numbers in a module that may be copied to be asked something."""
 
 OFTEN = 128
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
@@ -85,7 +82,7 @@ class Observer:
         self._scatter = Scatter()
         self._updated, self._updates = False, 0
         self._idle_until = 0  # of short steps those before this one have nothing to be seen but their loss
-        self._foreseen = list[float]()
+        self._asked = Asked(self._root, self._deep)
         self._in_eval, self._judged = 0, [0, 0]  # judgements in training mode, and all
         self._handles: list[Any] = []
         self._ears = Ears(self._before_update)
@@ -382,13 +379,10 @@ class Observer:
             notes=tuple(self._notes),
         )
 
-    def future(self) -> float:
-        """By how much outputs change with later inputs that hold their targets; a copy of the module is asked once."""
-        if (x := self._batches.sequence) is not None and not self._foreseen:
-            self._foreseen = [0.0]
-            if self._deep and sum(p.numel() for p in self._model.parameters()) <= MOST_COPIED:
-                self.guarded(lambda: self._foreseen.append(future_change(self._root, x)))
-        return self._foreseen[-1] if self._foreseen else 0.0
+    def asked(self) -> dict[str, float]:
+        """What a copy of the module answers, once the training is over; by fields of `Program`."""
+        batches = self._batches
+        return {"future": self._asked.future(batches.sequence), "mixed": self._asked.mixed(batches.first)}
 
     @property
     def input_scale(self) -> dict[str, float] | None:

@@ -76,7 +76,7 @@ class Program:
         sureness: what `vitals.sureness` tells of newest outputs, or those before the best judgement. early: of the
             first ones that show that something was learned. strays: of numbers to predict. follows: how far the newest
             outputs follow these numbers.
-        future: by how much outputs change with later inputs that hold their targets.
+        future: by how much outputs change with later inputs that hold their targets. mixed: with other samples.
         notes: what could not be looked at, and why.
     """
 
@@ -118,6 +118,7 @@ class Program:
     strays: Strays = NO_STRAYS
     follows: Follows = UNKNOWN
     future: float = 0.0
+    mixed: float = 0.0
     notes: tuple[str, ...] = ()
 
     @property
