@@ -328,6 +328,9 @@ def test_wrong_labels_that_are_known_by_heart_are_told_by_first_outputs_and_chea
         judged_at(learned, 0.6, judgements=3),
         judged_at(changed(early=later, sureness=later), 0.6),  # noise on inputs makes training dearer
         judged_at(replace(learned, dropout=0.3), 0.6),
+        judged_at(replace(learned, early=early._replace(samples=400)), 0.6),
+        judged_at(replace(learned, early=early._replace(wrong=(0.12, 0.13, 0.26))), 0.6),
+        judged_at(learned, 0.2),  # it is surer of other rows than labels that are wrong so often would let it be
     ):
         assert kinds(well) == []
 

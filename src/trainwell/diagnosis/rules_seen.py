@@ -55,6 +55,11 @@ LOWER, JUST, JUDGEMENTS = 0.8, 50, 4
 validation loss below the training loss, though nothing is dropped (planted 0.5 … 0.75). One alone is common: at that
 age two classes may not be learned yet, and noise on inputs makes training dearer (healthy 0.4 … 4)."""
 
+MANY_SEEN, EVEN, FLOOR = 500, 1.5, 0.8
+"""First outputs that tell it; how much more often than the surer half the surest may be wrong, as labels are wrong
+everywhere alike; and of the loss of a network that knows how many are wrong, −ln(1 − share), the part that no judgement
+is below: whoever is surer than that does not doubt the labels (our assumptions)."""
+
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED, GRAVE = (0.02, 0.9), 0.08
 """Share of the rows trained on that were judged by; above, the judgement is meant to be of the training rows. Below
@@ -144,7 +149,7 @@ def label_noise(case: Case) -> Finding | None:
     if _contradicted(program.sureness):
         return _wrong_labels(case, program.sureness, "")
     lower = _judged_lower(case)
-    if _contradicted(program.early) and program.dropout == 0 and lower <= LOWER:
+    if _contradicted(program.early) and _everywhere(case, program.early) and program.dropout == 0 and lower <= LOWER:
         told = f", before it knew them by heart; rows that it isn't trained on cost it {lower:.2f} times as much"
         return _wrong_labels(case, program.early, told)
     return None
@@ -157,6 +162,14 @@ def _contradicted(shares: Shares) -> bool:
     if samples < SEEN or skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
         return False
     return not (taste > TASTE or gathered > GATHERED)
+
+
+def _everywhere(case: Case, shares: Shares) -> bool:
+    """Whether errors are as frequent everywhere, and no judgement was surer than they permit."""
+    _, judged = case.finite("validation_loss")
+    sure, surest = shares.wrong[0], shares.wrong[-1]
+    doubts = len(judged) > 0 and float(judged.min()) >= -FLOOR * float(np.log(1 - min(sure, 0.99)))
+    return doubts and shares.samples >= MANY_SEEN and surest <= EVEN * sure
 
 
 def _judged_lower(case: Case) -> float:
