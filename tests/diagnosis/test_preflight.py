@@ -466,3 +466,31 @@ def test_several_optimizers_are_tried_together() -> None:
     assert ["parameters-not-updated" in kinds for kinds in told] == [False, True]
     with pytest.raises(InputError, match="or a list of them, but holds str"):
         trainwell.check(model, nn.MSELoss(), x, y, optimizer=["sgd"])
+
+
+class TwoTowers(nn.Module):
+    """Outputs (B, B): how near each picture lies to each text."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = nn.Linear(5, 8), nn.Linear(5, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = (F.normalize(tower(x), dim=1) for tower in (self.one, self.other))
+        return 5 * a @ b.T
+
+
+def test_outputs_of_pairs_of_samples_are_no_leak() -> None:
+    x = torch.randn(16, 5, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    assert "batch-leak" not in [f.kind for f in trainwell.check(TwoTowers(), F.cross_entropy, x, torch.arange(16))]
+
+
+def test_a_loss_that_keeps_a_gradient_back_is_no_wrong_one() -> None:
+    def beta_nll(z: Tensor, y: Tensor) -> Tensor:  # Seitzer et al. 2022
+        return ((z[:, 1:] + (y - z[:, :1]) ** 2 / z[:, 1:].exp()) * z[:, 1:].detach().exp() ** 0.5).mean()
+
+    x = torch.randn(64, 5, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    found = trainwell.check(nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 2)), beta_nll, x, x[:, :1] ** 2)
+    assert "gradient-check-failed" not in [f.kind for f in found]

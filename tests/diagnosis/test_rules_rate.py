@@ -1,5 +1,7 @@
 """Rules on the learning rate, on records written by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -87,3 +89,14 @@ def test_remedies_change_the_rate_of_the_plan() -> None:
     ]
     small = SMALL(case_of(loss=FLAT, layers=everywhere("update-ratio", 1e-6), edits={"optimizer.learning_rate": 1e-6}))
     assert small and small.remedies[0].change == {"optimizer.learning_rate": 1e-5}
+
+
+def test_of_a_loss_on_both_sides_of_zero_only_what_is_far_beyond_it_is_a_leap() -> None:
+    losses = np.random.default_rng(0).normal(0.0, 0.7, 100)  # as a difference of two energies
+    raised, thrown_off = losses.copy(), losses.copy()
+    raised[40:60] += 5.0
+    thrown_off[40:60] += 500.0
+    for values, found in ((losses, False), (raised, False), (thrown_off, True)):
+        case = replace(case_of(loss=values, layers=thrown(0.3)), chance_loss=None)
+        assert (LARGE(case) is not None) == found
+    assert LARGE(case_of(loss=raised, layers=thrown(0.3)))  # where chance is known, it is one

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from itertools import pairwise
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainwell.base import Registry
 from trainwell.diagnosis.case import Threshold
@@ -57,8 +57,19 @@ def batch_leak(trial: Trial) -> Finding | None:
         moved = subject.only(other).run(model)
     if not isinstance(z, Tensor) or z.dim() > 2 or not z.dim() or len(z) != count or not z.is_floating_point():
         return None
+    if _of_pairs(subject, model, z):
+        return None
     change = (z[half:] - moved[half:]).abs().max() / z.abs().max().clamp_min(1e-12)
     return mixed(float(change), trial.case.member, step=0)
+
+
+def _of_pairs(subject: Subject, model: nn.Module, z: Tensor) -> bool:
+    """Whether outputs (B, B) are of each sample with each other: fewer samples have narrower ones."""
+    if z.dim() < 2 or z.shape[1] != len(z):
+        return False
+    with undisturbed(), torch.no_grad():
+        fewer = subject.only(torch.arange(len(z) // 2)).run(model)
+    return not isinstance(fewer, Tensor) or fewer.shape[1:] != z.shape[1:]
 
 
 def cannot_overfit_batch(trial: Trial) -> Finding | None:

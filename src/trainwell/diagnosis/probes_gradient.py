@@ -29,8 +29,8 @@ def gradient_check_failed(trial: Trial) -> Finding | None:
     """Centred differences in float64 against autograd, along a random direction in each parameter (row B4).
 
     Where they differ, they must do so with fresh weights of the usual size too: at weights that are all alike, or so
-    small that a step crosses every kink, right gradients differ as well. Where the forward pass takes steps (rounds,
-    takes a sign, lets part of a sum go without gradient), its gradient is meant to be another function's.
+    small that a step crosses every kink, right gradients differ as well. Where the forward pass or the loss takes steps
+    (rounds, takes a sign, lets part of a sum go without gradient), its gradient is meant to be another function's.
     """
     subject = trial.subject.only(torch.arange(min(4, max(1, trial.subject.samples)))).double()
     model = trial.subject.copied().double()
@@ -93,7 +93,7 @@ def _takes_steps(subject: Subject) -> bool:
     steps = _Steps()
     model = subject.copied().double()
     with undisturbed(), steps:
-        subject.run(model)
+        subject.loss(model)
     return steps.found
 
 

@@ -84,8 +84,13 @@ def _through_time(case: Case) -> Finding | None:
 
 
 def _first_zeros(case: Case, layers: Sequence[str]) -> bool:
-    """Whether nothing but the last layer has any gradient, as of a last layer that is zero before its first update."""
-    return all(float(case.curve("gradient-norm", layer)[1].max(initial=0.0)) == 0.0 for layer in layers[:-1])
+    """Whether gradients end at a layer that is zero before its first update: exactly 0 behind it, and not faint before.
+
+    In a deep network that squashes them they fade from layer to layer, until a number can't hold them.
+    """
+    largest = [float(case.curve("gradient-norm", layer)[1].max(initial=0.0)) for layer in layers]
+    some = [norm for norm in largest if norm > 0]
+    return largest[0] == 0.0 and bool(some) and min(some) > FADED.value * largest[-1]
 
 
 def _through_layers(case: Case) -> Finding | None:

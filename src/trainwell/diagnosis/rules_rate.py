@@ -68,6 +68,10 @@ REPLACED = 1.0
 """‖Δw‖/‖w‖ above which one update leaves nothing of a layer: no jolt but a new start."""
 
 
+BEGUN, FAR_BEYOND = 32, 10.0
+"""First losses that are asked for their sign, and how many times their size counts as a start (our assumptions)."""
+
+
 def learning_rate_too_small(case: Case) -> Finding | None:
     """All layers hardly move in the whole training, though there is a gradient, and the loss stays.
 
@@ -213,9 +217,17 @@ def _usual(case: Case, layers: list[str]) -> float:
     """The first updates ‖Δw‖/‖w‖ of the middle layer, of a training that learns nothing for no other reason; else 0."""
     if case.learned or case.updates < ENOUGH_UPDATES or shrinking_activations(case) is not None:
         return 0.0  # tiny weights move far for their size
+    if _signed(case):
+        return 0.0  # who knows what is learned by it
     begun = [layer for layer in layers if not first(case.curve("weight-norm", layer)) < NOTHING]
     speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun]
     return float(np.median(speeds)) if speeds else 0.0
+
+
+def _signed(case: Case) -> bool:
+    """Whether the first losses lie on both sides of 0, where nobody knows that of chance."""
+    _, losses = case.finite("loss")
+    return case.chance_loss is None and bool((losses[:BEGUN] < 0).any()) and bool((losses[:BEGUN] > 0).any())
 
 
 def _better_at_once(case: Case) -> bool:
@@ -246,13 +258,17 @@ def _lost(case: Case, curves: list[Curve]) -> float:
 def leap_of_loss(case: Case) -> tuple[float, int]:
     """The largest running mean of the training loss, and how many updates it spends above ABOVE.
 
-    In units of the first loss, or of chance if that is more.
+    In units of the first loss, or of chance if that is more. Where the first losses lie on both sides of 0, as a
+    difference does, their size says little: only what is far beyond it counts.
     """
     steps, losses = case.curve("loss")
     if not len(losses) or not np.isfinite(losses[0]):
         return float("nan"), 0
     limit = float(np.finfo(np.float32).max)  # what is not finite was larger than anything
-    relative = np.nan_to_num(np.minimum(losses, limit), nan=limit) / max(losses[0], case.chance_loss or 0.0, 1e-12)
+    unit = max(losses[0], case.chance_loss or 0.0, 1e-12)
+    if _signed(case):
+        unit = FAR_BEYOND * float(np.abs(losses[np.isfinite(losses)][:BEGUN]).max())
+    relative = np.nan_to_num(np.minimum(losses, limit), nan=limit) / unit
     lasting = np.diff(steps, prepend=0)  # losses need not be recorded at each step
     return float(running_mean(relative).max()), int(lasting[relative > ABOVE].sum())
 

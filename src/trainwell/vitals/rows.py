@@ -8,7 +8,7 @@ from torch import Tensor
 
 from trainwell.vitals.scale import Scale
 
-FEW_NAMES = 4  # whole numbers in a row, by which rows can't be told apart
+FEW_NAMES = 8  # whole numbers in a row, by which rows can't be told apart: pairs of names, the letters before one
 FEW_COLUMNS, FEW_NUMBERS, FEW_ROWS = 64, 3, log(4096)
 """Of no more columns than that: different numbers in each, and logarithm of the different rows that can be made of
 them, up to which rows are alike by nature (our assumptions)."""
