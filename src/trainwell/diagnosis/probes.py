@@ -20,6 +20,7 @@ from trainwell.diagnosis.probes_mode import wrong_mode
 from trainwell.diagnosis.probes_time import future_seen
 from trainwell.diagnosis.rules_axis import mixed
 from trainwell.diagnosis.subject import Subject, Trial, undisturbed
+from trainwell.vitals.asked import moved, others_first
 from trainwell.vitals.program import DROPOUTS
 from trainwell.vitals.targets import targets_of
 
@@ -48,19 +49,16 @@ def batch_leak(trial: Trial) -> Finding | None:
     subject, count = trial.subject, trial.subject.samples
     if count < 3:
         return None
-    model, half = subject.copied().eval(), count // 2
-    other = torch.arange(count)
-    other[:half] = torch.arange(half, 2 * half)  # many: one may by chance be like the one in its place
+    model = subject.copied().eval()
     with undisturbed(), torch.no_grad():
         z = subject.run(model)
     with undisturbed(), torch.no_grad():  # the same random numbers, if there are any
-        moved = subject.only(other).run(model)
+        after = subject.only(others_first(count)).run(model)
     if not isinstance(z, Tensor) or z.dim() > 2 or not z.dim() or len(z) != count or not z.is_floating_point():
         return None
     if _of_pairs(subject, model, z):
         return None
-    change = (z[half:] - moved[half:]).abs().max() / z.abs().max().clamp_min(1e-12)
-    return mixed(float(change), trial.case.member, step=0)
+    return mixed(moved(z, after), trial.case.member, step=0)
 
 
 def _of_pairs(subject: Subject, model: nn.Module, z: Tensor) -> bool:

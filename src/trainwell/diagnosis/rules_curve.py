@@ -206,7 +206,8 @@ def _too_simple(case: Case, high: float) -> Finding | None:
     linear = program.bends == 0 and (program.weighted or 0) > 1 and program.chains[1] > 0
     narrow, classes = program.narrowest, 0 if program.targets is None else program.targets.classes
     tight = narrow == 1 or (program.task == "multiclass" and 0 < narrow <= classes / NARROW)
-    if high < (LEFT if linear else HIGH) or not (linear or tight):
+    bound = LEFT if linear else HIGH
+    if high < bound or not (linear or tight):
         return None
     units = "a single unit" if narrow == 1 else f"{narrow} units, for {classes} classes"
     what = "is one linear map" if linear else f"passes everything through {units}"
@@ -216,12 +217,7 @@ def _too_simple(case: Case, high: float) -> Finding | None:
         f"The network is too simple: it {what}, and the loss stays at {high:.0%} of that of chance.",
         member=case.member,
         step=case.updates,
-        evidence={
-            "figure": "loss over that of chance",
-            "measured": high,
-            "threshold": LEFT if linear else HIGH,
-            "healthy": "0 … 0.3",
-        },
+        evidence={"figure": "loss over that of chance", "measured": high, "threshold": bound, "healthy": "0 … 0.3"},
         remedies=offered(
             edit(case, "add-relu", "layers with a bend between them can fit curves", {"module.add_activation": "relu"})
             if linear

@@ -112,13 +112,11 @@ def as_one(optimizer: Any) -> Any:
     Raises:
         InputError: something else.
     """
-    several = list(optimizer) if isinstance(optimizer, list | tuple) else [optimizer]
+    several = optimizer if isinstance(optimizer, list | tuple) else [] if optimizer is None else [optimizer]
     for one in several:
-        if one is not None and not hasattr(one, "param_groups"):
+        if not hasattr(one, "param_groups"):
             raise InputError(f"optimizer must be a torch optimizer, or a list of them, but holds {type(one).__name__}.")
-    return (
-        optimizer if len(several) == 1 and several[0] is optimizer else Several([o for o in several if o is not None])
-    )
+    return Several(several) if isinstance(optimizer, list | tuple) else optimizer
 
 
 @dataclass(frozen=True)

@@ -15,13 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from trainwell.base.randomness import own_randomness
+from trainwell.networks.inventory import Inventory
 from trainwell.networks.layer_rules import Step, steps_of
 from trainwell.networks.ways import Pass, by_rules
 from trainwell.remedies.course import Course
 
 FEWEST = 8  # updates, below which a matrix isn't worth its making
 CLOSE = 1e-4  # of the largest number in what is compared
-Place = tuple[int, int]
 
 
 def abreast(courses: Sequence[Course], share: float) -> None:
@@ -87,7 +87,8 @@ class _Matrix:
         for k, row in enumerate(self.rows):
             row.lie_in(self.theta[k], self.gradient[k])
         bodies = [course.body for course in courses]
-        self.names, self.canonical = _names(bodies[0])
+        self.names = {id(p): name for name, p in bodies[0].named_parameters()}
+        self.canonical = Inventory.of(bodies[0], bodies[1]).canonical
         self.leaves = [view.requires_grad_() for view in self._views(self.theta)]
         self.slopes = self._views(self.gradient)
         frozen = [name for name, p in bodies[0].named_parameters() if not p.requires_grad]
@@ -182,14 +183,6 @@ class _Matrix:
             course.step()
             course.went_on(loss)
         return not any(course.failed for course in self.courses)
-
-
-def _names(module: nn.Module) -> tuple[dict[int, str], dict[str, str]]:
-    """The name of each parameter, and of every name of a tensor the one under which it is kept."""
-    names = {id(p): name for name, p in module.named_parameters()}
-    names |= {id(b): name for name, b in module.named_buffers()}
-    every = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
-    return names, {name: names[id(t)] for name, t in every}
 
 
 def _stacked(modules: Sequence[nn.Module], names: Iterable[str]) -> dict[str, Tensor]:
