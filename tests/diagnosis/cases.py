@@ -12,7 +12,7 @@ from trainwell.plan import Plan
 
 Curve = Sequence[float] | np.ndarray
 UPDATES_PER_EPOCH = 10
-LOOKS = (1, 2, 4, 8, 10, 16, 20, 30, 32, 40, 50, 60, 64, 70, 80, 90, 100)  # sampling(10) over ten epochs
+LOOKS = (1, 2, 4, 8, 10, 16, 20, 30, 32, 40, 50, 60, 64, 70, 80, 90, 100)  # over ten epochs, more than sampling(10)
 
 
 def case_of(

@@ -64,6 +64,23 @@ def test_a_training_that_went_astray_did_not_learn_by_heart() -> None:
     assert FIT(case_of(train=np.linspace(0.6, 0.2, 30), validation=held))
 
 
+def test_a_slow_rise_counts_where_it_never_stops() -> None:
+    train = np.linspace(0.65, 0.1, 12)
+    climbing = np.concatenate([[0.6, 0.5], np.linspace(0.48, 0.6, 10)])
+    dented = climbing.copy()
+    dented[7] -= 0.06
+    assert FIT(case_of(train=train, validation=climbing))
+    assert FIT(case_of(train=train, validation=dented)) is None
+    assert FIT(case_of(train=np.linspace(0.65, 0.4, 12), validation=climbing)) is None  # no gap
+
+
+def test_a_network_that_knows_its_rows_and_is_no_better_than_chance_on_others_overfits() -> None:
+    held = np.full(10, 0.8)  # chance: 0.69
+    assert FIT(case_of(train=[0.4, 0.1, *[0.04] * 8], validation=held))
+    assert FIT(case_of(train=[0.4, 0.3, *[0.2] * 8], validation=held)) is None
+    assert FIT(case_of(train=[0.4, 0.1, *[0.04] * 8], validation=held - 0.2)) is None
+
+
 def test_a_first_loss_of_ten_times_chance_is_off() -> None:
     finding = FIRST(case_of(loss=[7.7, *np.linspace(7, 0.1, 99)]))
     assert finding and finding.severity == "warning"

@@ -269,9 +269,9 @@ def test_two_units_for_ten_classes_are_too_few() -> None:
     assert kinds(case_of(changed(targets=ten, narrowest=8), np.full(300, 0.8))) == []
 
 
-def starved(high: float, fell: int) -> Case:
+def starved(high: float, fell: int, pace: float = 10.0) -> Case:
     """The rate falls to nothing by a step; the loss stays at a share of that of chance."""
-    losses = 1.0986 * (high + (1 - high) * np.exp(-np.arange(300) / 10))
+    losses = 1.0986 * (high + (1 - high) * np.exp(-np.arange(300) / pace))
     case = case_of(HEALTHY, losses)
     steps = (1, 2, 4, 8, 16, 32, 64, 128, 200, 256, 300)
     put(case, "learning_rate", "", [(step, 0.1 if step < fell else 1e-6) for step in steps])
@@ -287,6 +287,35 @@ def test_a_schedule_that_ends_long_before_the_training_is_named() -> None:
     assert kinds(starved(0.1, fell=64)) == []  # it was done by then
     assert "learning-rate-too-small" in kinds(starved(0.4, fell=32))  # at once
     assert kinds(starved(0.4, fell=64)) == []
+    assert "learning-rate-too-small" in kinds(starved(0.4, fell=64, pace=20.0))  # it was still falling by then
+
+
+def test_a_deep_network_whose_first_update_is_as_large_as_its_weights_and_whose_loss_stays_high_is_named() -> None:
+    def thrown(first: float, end: float, layers: int = 5) -> list[str]:
+        case = case_of(HEALTHY, 1.0986 * np.concatenate([np.linspace(1, end, 60), np.full(240, end)]))
+        for layer in range(layers):
+            ratios = (first, first / 2, first / 4, 0.03, 0.02, 0.01)
+            put(case, "update-ratio", str(layer), list(zip((1, 2, 4, 16, 64, 256), ratios, strict=True)))
+        return kinds(case)
+
+    assert "learning-rate-too-large" in thrown(1.0, 0.7)
+    assert "learning-rate-too-large" not in thrown(1.0, 0.4)  # it learned all the same
+    assert "learning-rate-too-large" not in thrown(0.5, 0.7)
+    assert "learning-rate-too-large" not in thrown(1.0, 0.7, layers=2)  # factors of a matrix begin small
+
+
+def test_two_classes_that_no_judgement_tells_apart_are_not_learned_though_rows_are_known_by_heart() -> None:
+    def judged(held: float) -> list[str]:
+        two = replace(CLASSES, task="binary", classes=2, high=1)
+        program = changed(loss=read("binary-logits", "identity", (32, 1)), targets=two)
+        case = replace(case_of(program, 0.69 * (1 - 0.03 * np.linspace(0, 1, 300))), chance_loss=0.69)
+        for step in range(30, 301, 30):
+            case.record.add(step, "", "validation_loss", [0], [held])
+            held += 1e-3
+        return kinds(case)
+
+    assert judged(0.695) == ["not-learning"]
+    assert judged(0.67) == []  # a little of it is true of others
 
 
 def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_taste_nor_are_gathered() -> None:
@@ -590,6 +619,14 @@ def test_gradients_that_are_emptied_before_each_update_are_named() -> None:
     assert "parameters-not-updated" not in silent(1, 0.0)  # at first, as where the last layer begins at 0
     assert "parameters-not-updated" not in silent(8, 0.5)
     assert "parameters-not-updated" not in silent(8, 0.0, constant_output=True)  # the outputs' fault
+
+
+def test_a_loss_of_exactly_zero_that_gives_no_gradient_is_named() -> None:
+    case = case_of(changed(silent=(8, 8), loss=LossReading()), np.zeros(300))
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 0.0) for step in (1, 2, 4, 8, 16, 64)])
+    (finding,) = [f for f in diagnose(case) if f.kind == "parameters-not-updated"]
+    assert finding.severity == "critical" and "difference of equal things" in finding.message
 
 
 def test_far_leaps_again_and_again_are_a_warning_and_a_single_one_is_an_information() -> None:

@@ -79,7 +79,7 @@ def test_without_gradients_or_with_others_than_before_nothing_is_compared() -> N
     assert scatter.waits
     bare.grad = None
     scatter.compare(2)
-    assert not scatter.waits and scatter.taken() == ([], [])
+    assert not scatter.waits and scatter.taken() == []
 
 
 def test_the_noise_scale_is_unknown_from_few_pairs_and_infinite_without_a_common_part() -> None:

@@ -5,6 +5,7 @@ import torch
 from scipy import stats
 from sklearn.metrics import r2_score
 
+from trainwell.vitals.observer import Observer
 from trainwell.vitals.sureness import NONE, UNKNOWN, Shares, Sureness
 
 
@@ -87,7 +88,7 @@ def test_what_was_said_before_the_best_judgement_counts_not_what_was_learned_by_
             assert sureness.shares().samples == 200
         if step == 8:
             sureness.judged(0.5)
-        sureness.keep(step + 1, (said if step < 8 else right)[step], y[step])
+        sureness.keep((said if step < 8 else right)[step], y[step])
     sureness.judged(0.7)
     told = sureness.shares()
     assert told.samples == 400 and told.wrong == (1.0, 1.0, 1.0)
@@ -103,7 +104,7 @@ def test_the_first_outputs_that_show_something_learned_are_kept_from_what_is_lea
         for step in range(10):
             said = torch.zeros(50, dtype=torch.int64) if knows is None else knows[10 * epoch + step]
             sure = torch.nn.functional.one_hot(said, 2) * (1 + torch.rand(50, 1, generator=draw))
-            sureness.keep(10 * epoch + step + 1, sure, y[10 * epoch + step])
+            sureness.keep(sure, y[10 * epoch + step])
         sureness.judged(1.0 / (epoch + 1))
         sureness.kept.clear()
     early = sureness.early()
@@ -112,10 +113,15 @@ def test_the_first_outputs_that_show_something_learned_are_kept_from_what_is_lea
 
 
 def test_of_later_steps_every_eighth_is_kept() -> None:
-    sureness = Sureness()
+    model, y = torch.nn.Linear(2, 2), torch.zeros(1, dtype=torch.int64)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    observer = Observer(model, [optimizer])
     for step in range(1, 201):
-        sureness.keep(step, torch.full((1, 2), float(step)), torch.zeros(1, dtype=torch.int64))
-    steps = [int(z[0, 0]) for z, _ in sureness.kept]
+        loss = torch.nn.functional.cross_entropy(model(torch.ones(1, 2)), y)
+        loss.backward()
+        optimizer.step()
+        observer.step(loss, targets=y, outputs=torch.full((1, 2), float(step)))
+    steps = [int(z[0, 0]) for z, _ in observer._sureness.kept]
     assert steps == [*range(74, 129), *range(136, 201, 8)]
 
 
@@ -125,9 +131,9 @@ def test_how_far_outputs_follow_targets_is_students_t_and_r2(slope: float) -> No
     y = torch.randn(640, 1, generator=draw)
     z = slope * y + torch.randn(640, 1, generator=draw)
     sureness = Sureness()
-    for step, (out, target) in enumerate(zip(z.split(64), y.split(64), strict=True), 1):
+    for out, target in zip(z.split(64), y.split(64), strict=True):
         sureness.look(out, target, numbers=True)
-        sureness.keep(step, out, target)
+        sureness.keep(out, target)
     samples, t, explained = sureness.follows()
     r = stats.spearmanr(z.numpy(), y.numpy()).statistic  # pyright: ignore[reportAttributeAccessIssue]
     assert samples == 640 and t == pytest.approx(r * (638 / (1 - r * r)) ** 0.5, rel=1e-6)
@@ -135,13 +141,13 @@ def test_how_far_outputs_follow_targets_is_students_t_and_r2(slope: float) -> No
     assert Sureness().follows() is UNKNOWN
     of_numpy = Sureness()
     of_numpy.look(z, y, numbers=True)
-    of_numpy.keep(1, z, y.numpy())
+    of_numpy.keep(z, y.numpy())
     assert of_numpy.follows() is UNKNOWN
 
 
 def test_kept_outputs_are_copies_that_a_later_step_cannot_change() -> None:
     sureness, out = Sureness(), torch.ones(8, 1)
     sureness.look(out, torch.ones(8, 1), numbers=True)
-    sureness.keep(1, out, torch.ones(8, 1))
+    sureness.keep(out, torch.ones(8, 1))
     out.zero_()
     assert bool((sureness.kept[0][0] == 1).all())

@@ -143,8 +143,14 @@ def _follows_nothing(case: Case) -> bool:
 
 
 def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:
-    """Whether a loss of two classes is surely, if not far, below chance, as of the judge in a game of two networks."""
+    """Whether a loss of two classes is surely, if not far, below chance, as of the judge in a game of two networks.
+
+    Where no judgement ever was below chance, what is learned is rows by heart.
+    """
     if case.program is None or case.program.task != "binary" or case.chance_loss is None:
+        return False
+    _, held = case.finite("validation_loss")
+    if len(held) >= SAME and case.chance_loss <= held.min() < (1 + BEGUN) * case.chance_loss:
         return False
     half = losses[len(losses) // 2 :]
     below = case.chance_loss - float(half.mean())

@@ -63,6 +63,13 @@ THIRD = 1 / 3
 ASTRAY = 2.0
 """Times its best, from which a training loss itself has gone astray (our assumption)."""
 
+CLIMB, MOSTLY = 0.1, 0.8
+"""A rise at every judgement since the best counts from this share of the chance loss, if the training loss fell at so
+MOSTLY of them (our assumptions)."""
+
+KNOWN = 0.1
+"""Share of the loss of chance below which rows are known by heart, if of others nothing is (our assumption)."""
+
 STRONG, LESS = 1.5, 0.95
 """A rise so strong, while the training loss falls to this share, needs no training loss far below (noisy rows)."""
 
@@ -254,6 +261,7 @@ class Gaps:
     gap: np.ndarray
     scale: float
     metric: np.ndarray | None = None
+    chance: float | None = None
 
     def overfits(self, place: int) -> bool:
         """Whether the weights of this evaluation overfit."""
@@ -263,11 +271,24 @@ class Gaps:
         strong = rise > STRONG and self.train[place] < LESS * self.train[best]
         risen = rise > RISE.value and harm > HARM and (ratio > APART or strong) and self._lasting(best, place)
         apart = ratio > BY_HEART.value and self.gap[place] > HARM
+        risen = risen or (rise > SLIGHT_RISE and harm > CLIMB and ratio > APART and self._climbs(best, place))
         return bool(
             risen
             or self._metric_fell(place)
+            or self._nothing_else(place)
             or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING)))
         )
+
+    def _climbs(self, best: int, place: int) -> bool:
+        """Whether the validation loss rose with every judgement since its best, while the training loss fell."""
+        since = slice(best + 1, place + 1)
+        rises, falls = np.diff(self.held[since]) > 0, np.diff(self.train[since]) < 0
+        return len(rises) >= LASTING and bool(rises.all()) and float(falls.mean()) > MOSTLY
+
+    def _nothing_else(self, place: int) -> bool:
+        """Whether no validation loss ever was below that of chance, and the training rows are known by heart."""
+        known = self.chance is not None and float(np.median(self.train[place // 2 : place + 1])) < KNOWN * self.chance
+        return known and len(self.held) >= LASTING and bool((self.held[: place + 1] > self.chance).all())
 
     def astray(self, place: int) -> bool:
         """Whether the training loss itself is far above its best: that was no learning by heart."""
@@ -305,4 +326,4 @@ def _gaps(case: Case) -> Gaps | None:
     smooth, low = running_mean(held, window).clip(1e-12), running_mean(train, window).clip(1e-12)
     (at, metrics), late = case.finite("validation_metric"), steps[len(held) - len(smooth) :]
     known = running_mean(metrics, window) if np.array_equal(at, steps) else None
-    return Gaps(late, smooth, low, (smooth - low) / case.scale, case.scale, known)
+    return Gaps(late, smooth, low, (smooth - low) / case.scale, case.scale, known, case.chance_loss)

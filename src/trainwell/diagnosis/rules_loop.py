@@ -1,7 +1,5 @@
 """Rules on the loop and the module of a user's own training: what is never updated, summed up, or in the wrong mode."""
 
-import numpy as np
-
 from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
@@ -57,7 +55,9 @@ def parameters_not_updated(case: Case) -> Finding | None:
     if stuck.idle:
         reasons.insert(0, (("all parameters",), "stay as they are: the optimizer never made a step"))
     if silent := _silent(case):
-        emptied = "get a gradient of exactly 0: is it emptied between backward() and step()?"
+        nothing = not case.finite("loss")[1].any()
+        equal, emptied = "is the loss a difference of equal things", "is it emptied between backward() and step()"
+        emptied = f"get a gradient of exactly 0: {equal if nothing else emptied}?"
         reasons.insert(0, (("all parameters",), emptied))
     named = [(names, why) for names, why in reasons if names]
     if not named and stuck.everything:
@@ -89,13 +89,14 @@ def parameters_not_updated(case: Case) -> Finding | None:
 
 
 def _silent(case: Case) -> bool:
-    """Whether no layer ever got a gradient, the last one's bias neither, though outputs differ and there is a loss."""
+    """Whether no layer ever got a gradient, the last one's bias neither, though outputs differ."""
     if case.program is None or case.program.constant_output:
         return False
-    (none, looks), (_, losses) = case.program.silent, case.finite("loss")
+    none, looks = case.program.silent
+    if case.program.loss.kind in ("cross-entropy", "nll") and not case.finite("loss")[1].any():
+        return False  # a softmax over one output
     norms = [case.finite("gradient-norm", layer)[1] for layer in case.layers("gradient-norm")]
-    empty = none == looks >= SILENT and all(not values.any() for values in norms)
-    return empty and len(losses) > 0 and float(np.abs(losses).max()) > 0
+    return none == looks >= SILENT and all(not values.any() for values in norms)
 
 
 HEED_THE_MODE = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"

@@ -26,6 +26,9 @@ FALLEN, EARLY_END, STILL_HIGH, AT_ONCE, NOT_LOW = 0.01, 0.4, 0.5, 0.15, 0.3
 """A rate that is under this share of its largest before this share of the training, with a loss above this share of
 that of chance, fell too early; where it fell AT_ONCE, a loss that is NOT_LOW is enough (our assumptions)."""
 
+FULL, STILL_FALLING = 0.5, 0.1
+"""So it is where the loss fell by this share from the third to the last quarter of the steps at the FULL rate."""
+
 NOTHING = 1e-3
 """A layer that begins with a smaller norm moves by all it has, whatever the rate."""
 
@@ -53,6 +56,9 @@ OVERWRITTEN = Threshold(
     healthy="0.001 … 0.8",
     origin="‖Δw‖/‖w‖ of the first update, median of the layers: it replaces the weights (our assumption)",
 )
+HALFWAY, DEEP, STAYS = 0.75, 4, 0.6
+"""The same of DEEP networks, so many layers, whose loss STAYS above this share of that of chance (our assumptions)."""
+
 LOST = Threshold(2.0, healthy="1 … 1.3", origin="TheDeepChecker: the loss diverges from twice its minimum on")
 FAST_ENOUGH = 0.01
 """‖Δw‖/‖w‖ of some layer at some look from the lowest loss on: steps so large can throw away what was learned, and
@@ -125,21 +131,21 @@ def _starved(case: Case, layers: list[str]) -> Finding | None:
     """The rate fell so early that for most of the training nothing moved, while the loss was still high."""
     steps, rates = case.finite("learning_rate")
     _, losses = case.finite("loss")
-    if case.program is None or not case.over or len(rates) < 4 or case.chance_loss is None:
+    if case.program is None or not case.over or len(rates) < 4 or (losses <= 0).any():
         return None
     low = np.flatnonzero(rates > FALLEN * rates.max())
     since = int(steps[low[-1] + 1]) if low[-1] + 1 < len(steps) else case.updates
-    high = float(losses[-max(1, len(losses) // 10) :].mean()) / max(case.chance_loss, 1e-12)
+    high = float(losses[-max(1, len(losses) // 10) :].mean()) / case.scale
     path = max(_pace(case, layer, since) for layer in layers) * (case.updates - since)
-    bound = NOT_LOW if since <= AT_ONCE * case.updates else STILL_HIGH
+    bound = NOT_LOW if since <= AT_ONCE * case.updates or _fell_till_then(case) else STILL_HIGH
     if since > EARLY_END * case.updates or high < bound or path >= SHORT_PATH.value:
         return None
     return Finding(
         "learning-rate-too-small",
         "critical" if not case.learned else "warning",
         f"The learning rate fell from {rates.max():.3g} to under a hundredth of it by step {since} of {case.updates}: "
-        f"since then the weights moved by {path:.2g} of their own size, and the loss stays at {high:.0%} of that of "
-        "chance.",
+        f"since then the weights moved by {path:.2g} of their own size, and the loss stays at {high:.0%} of "
+        f"{'the first' if case.chance_loss is None else 'that of chance'}.",
         member=case.member,
         step=since,
         evidence=SHORT_PATH.evidence("Σ ‖Δw‖/‖w‖ since the rate fell", path, loss_over_chance=high),
@@ -147,6 +153,14 @@ def _starved(case: Case, layers: list[str]) -> Finding | None:
             Remedy("slower-schedule", "call scheduler.step() once an epoch, or let it fall over the whole training"),
         ),
     )
+
+
+def _fell_till_then(case: Case) -> bool:
+    """Whether the loss still fell when the rate began to."""
+    (steps, rates), (at, losses) = case.finite("learning_rate"), case.finite("loss")
+    full = losses[at <= steps[np.flatnonzero(rates > FULL * rates.max())[-1]]]
+    part = len(full) // 4
+    return part > 0 and float(full[-part:].mean()) < (1 - STILL_FALLING) * float(full[-2 * part : -part].mean())
 
 
 def learning_rate_too_large(case: Case) -> Finding | None:
@@ -159,7 +173,8 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     worst = int(np.argmax(peaks))
     leap, above = leap_of_loss(case)
     usual, lost = _usual(case, layers), _lost(case, curves)
-    begun = 0.0 if _better_at_once(case) else float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
+    begun = float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
+    overwritten = begun > OVERWRITTEN.value and not _better_at_once(case)
     if leap > LEAP.value and peaks[worst] > THROWN.value:
         what, bound = f"the loss leapt to {leap:.3g} times its start", LEAP
         figure, measured = "largest loss over the first", leap
@@ -168,7 +183,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     elif lost:
         what, bound = f"the loss ended {lost:.3g} times as high as it had been", LOST
         figure, measured = "last losses over the lowest", lost
-    elif begun > OVERWRITTEN.value:
+    elif overwritten or (begun > HALFWAY and len(layers) >= DEEP and _stays_high(case)):
         what, bound = "the first one leaves nothing of the first weights", OVERWRITTEN
         figure, measured = "first ‖Δw‖/‖w‖", begun
     else:
@@ -189,6 +204,12 @@ def learning_rate_too_large(case: Case) -> Finding | None:
             clip(case),
         ),
     )
+
+
+def _stays_high(case: Case) -> bool:
+    _, losses = case.finite("loss")
+    end = losses[-max(1, len(losses) // 10) :]
+    return case.chance_loss is not None and len(end) > 0 and float(end.mean()) > STAYS * case.chance_loss
 
 
 def loss_sums(case: Case) -> Finding | None:

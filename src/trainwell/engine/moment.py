@@ -1,7 +1,7 @@
 """What the training loop shows at each step, and what an onlooker may ask of it. Members first in every tensor."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -9,9 +9,17 @@ from torch import Tensor
 
 from trainwell.base import InputError
 from trainwell.base.outcomes import OutcomeKind
+from trainwell.ingredients import ACTIVATIONS
 
 MOST_NUMBERS = 1024  # of a gradient; enough to compare it with another one
 MOST_SAMPLES = 1024  # of what a layer hands on; enough to tell means and shares of units
+
+NEAR_BOUND = (1 - 0.95**0.5) / 2
+"""Of the distance between its bounds; nearer, a unit counts as saturated.
+
+There the slope of sigmoid and tanh is under 5 % of its largest value: |z| > 4.4 and |z| > 2.2. Looser than the |z| ≥ 5
+of DeepDiagnosis, so that saturation is seen while it comes; the rule asks for most units before it speaks.
+"""
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,36 @@ class LayerView:
         mean = self.units.mean(1)
         centred = self.units - mean.unsqueeze(1)
         return mean, centred.square_().mean(1)  # torch's own takes nine times as long over this axis
+
+    @cached_property
+    def samples(self) -> int:
+        """Over how many these are taken; 0 without activations."""
+        return 0 if self.units is None else self.units.shape[1]
+
+    @cached_property
+    def highest(self) -> Tensor | None:
+        """(K, H): the largest output of every unit."""
+        return None if self.units is None else self.units.amax(1)
+
+    @cached_property
+    def lowest(self) -> Tensor | None:
+        """(K, H): the smallest output of every unit."""
+        return None if self.units is None else self.units.amin(1)
+
+    @cached_property
+    def near(self) -> Tensor | None:
+        """(K, H): share of the samples for which a unit is near a bound of its activation; None where it has none."""
+        if self.units is None or (bounds := ACTIVATIONS[self.activation_name].bounds) is None:
+            return None
+        low, high = bounds
+        margin = NEAR_BOUND * (high - low)
+        return ((self.units < low + margin) | (self.units > high - margin)).to(self.units.dtype).mean(1)
+
+    def without_samples(self, asked: Sequence[str]) -> "LayerView":
+        """The same without its activations: of what they tell, only what is asked for, by name of the property."""
+        light = replace(self, activation=None)
+        light.__dict__.update((name, getattr(self, name)) for name in asked)
+        return light
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from trainwell.vitals.dropping import Dropping
 from trainwell.vitals.gathered import NEVER, SHORT, Pace
 from trainwell.vitals.inside import Hook
 
-LEAN_FROM, TIMED, SMALL = 64, 16, 2**22
+LEAN_FROM, TIMED, SMALL = 32, 16, 2**22
 """From this step on, where steps are short, hooks at each of them cost too much; so many are timed. Without hooks a NaN
 is traced with a copy of the weights, if they are no more numbers than so many."""
 

@@ -14,6 +14,7 @@ from trainwell.engine.record import Record
 from trainwell.vitals.asked import Batch
 from trainwell.vitals.future import predicts_next
 from trainwell.vitals.inside import Inside
+from trainwell.vitals.looked import MEMBER
 from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
 from trainwell.vitals.rows import Rows
 from trainwell.vitals.scale import Scale, sums_of
@@ -31,7 +32,6 @@ ENOUGH = 4096  # targets that are remembered
 OF_A_BATCH, SOME = 512, 8
 READ = 4  # looks at which the graph of the loss is read; then at every so many
 NEVER = 2**62
-MEMBER = [0]
 
 
 @dataclass
@@ -58,6 +58,7 @@ class Losses:
     def __init__(self, record: Record) -> None:
         self._record, self._step = record, 0
         self._waiting: list[Tensor | float] = []
+        self._away = False  # whether some of them are on another device
         self._block: list[float] = []
         self._sum, self._count = 0.0, 0
 
@@ -65,8 +66,9 @@ class Losses:
         """Note the loss of the next step; gives its value, 0 where it is on another device, which nobody waits for."""
         if isinstance(loss, Tensor) and not (loss.is_cpu and loss.numel() == 1):
             self._waiting.append(loss.detach())
+            self._away = True
             return 0.0
-        value = float(loss.item() if isinstance(loss, Tensor) else loss)
+        value = loss.item() if isinstance(loss, Tensor) else float(loss)
         self._waiting.append(value)
         return value
 
@@ -80,9 +82,8 @@ class Losses:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        means = [v.mean().double() for v in waiting if isinstance(v, Tensor)]
-        moved = iter(torch.stack(means).tolist() if means else [])
-        values: list[float] = [next(moved) if isinstance(v, Tensor) else v for v in waiting]
+        values: list[Any] = _brought(waiting) if self._away else waiting
+        self._away = False
         self._sum, self._count = self._sum + sum(values), self._count + len(values)
         if self._step + len(values) <= WHOLE:
             self._record.add_run(range(self._step + 1, self._step + len(values) + 1), "loss", 0, values)
@@ -111,6 +112,12 @@ class Losses:
         mean = self._sum / self._count if self._count else None
         self._sum, self._count = 0.0, 0
         return mean
+
+
+def _brought(waiting: list[Tensor | float]) -> list[float]:
+    """Values of losses, in one copy."""
+    moved = iter(torch.stack([v.mean().double() for v in waiting if isinstance(v, Tensor)]).tolist())
+    return [next(moved) if isinstance(v, Tensor) else v for v in waiting]
 
 
 class Batches:

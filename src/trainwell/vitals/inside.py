@@ -15,7 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from trainwell.engine.moment import LayerView
-from trainwell.vitals.measures import MEASURES
+from trainwell.vitals.measures import asked_of
 
 ACTIVATIONS: dict[Callable[..., Any], str] = {
     **dict.fromkeys((F.relu, torch.relu, torch.relu_, Tensor.relu, Tensor.relu_, F.relu_), "relu"),
@@ -64,7 +64,7 @@ BENT = (nn.RNNBase, nn.RNNCellBase, nn.MultiheadAttention)
 """Layers that bend by themselves, in kernels that no one sees into."""
 
 LISTS = (nn.ParameterList, nn.ParameterDict)
-OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
+OF_A_SAMPLE = ("samples", "moments")
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units
@@ -121,7 +121,7 @@ class Inside:
     """Looks into one or more forward passes of a training step; the last pass counts.
 
     Attributes:
-        signals: (layer, signal) → a number, on the module's device.
+        views: (layer, function after it) → what its activations tell, and what their deviation within samples does.
         order: names of the layers as they were called. functions: the activation after a layer, by its name.
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
         bends: functions and layers that are not linear, of one pass.
@@ -131,7 +131,7 @@ class Inside:
     """
 
     def __init__(self, layers: list[Layer]) -> None:
-        self.signals: dict[tuple[str, str], Tensor] = {}
+        self.views: dict[tuple[str, str], tuple[LayerView, LayerView]] = {}
         self.order: list[str] = []
         self.functions: dict[str, str] = {}
         self.entering: Tensor | None = None
@@ -276,16 +276,13 @@ class Inside:
         if not units.numel() or units.dim() != 2:
             return
         units = units.float()
-        view = seen = LayerView(layer.name, function, EMPTY, activation=units[None])
+        view = LayerView(layer.name, function, EMPTY, activation=units[None]).without_samples(asked_of(function))
+        seen = view
         if output.dim() > 2:  # by sample: places of an image differ at their borders
             apart = output.detach().flatten(1)
             apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_PLACES) or 1].float()
-            seen = LayerView(layer.name, function, EMPTY, activation=apart[None])
-        if (left := MEASURES["signal-std"](seen)) is not None:
-            self.signals[layer.name, "signal-std"] = left
-        for name in OF_LAYERS:
-            if (value := MEASURES[name](view)) is not None:
-                self.signals[layer.name, name] = value
+            seen = LayerView(layer.name, function, EMPTY, activation=apart[None]).without_samples(OF_A_SAMPLE)
+        self.views[layer.name, function] = view, seen
 
 
 class _Mode(TorchFunctionMode):

@@ -18,13 +18,6 @@ MINIMUM_SAMPLES = 8
 NEGLIGIBLE = 1e-3
 """A unit of a smooth rectifier (GELU, SiLU …) whose every output is smaller hands on nothing (our assumption)."""
 
-NEAR_BOUND = (1 - 0.95**0.5) / 2
-"""Of the distance between its bounds; nearer, a unit counts as saturated.
-
-There the slope of sigmoid and tanh is under 5 % of its largest value: |z| > 4.4 and |z| > 2.2. Looser than the |z| ≥ 5
-of DeepDiagnosis, so that saturation is seen while it comes; the rule asks for most units before it speaks.
-"""
-
 SMOOTH_RECTIFIERS = frozenset({"gelu", "mish", "silu"})
 """Activations that tend to 0 on the left without reaching it."""
 
@@ -68,7 +61,7 @@ def activation_std(view: LayerView) -> Tensor | None:
 
 def signal_std(view: LayerView) -> Tensor | None:
     """Mean over units of their deviation over the samples: what of the inputs is left. Biases do not count (I13)."""
-    return None if view.moments is None or samples_by_units(view) is None else view.moments[1].sqrt().mean(1)
+    return None if view.moments is None or not enough(view) else view.moments[1].sqrt().mean(1)
 
 
 def dead_fraction(view: LayerView) -> Tensor | None:
@@ -77,25 +70,31 @@ def dead_fraction(view: LayerView) -> Tensor | None:
     An upper bound of the share that is dead on all data: a unit may fire for a sample that is not in the view.
     Applies to ReLU (never > 0) and to smooth rectifiers (never beyond ±NEGLIGIBLE); leaky ones cannot die.
     """
-    units = samples_by_units(view)
     name = view.activation_name
-    if units is None or name not in ACTIVATIONS:
+    if name not in ACTIVATIONS or not enough(view):
         return None
     if ACTIVATIONS[name].silent:
-        return share(units.amax(1) <= 0, view)
-    return share(units.abs().amax(1) < NEGLIGIBLE, view) if name in SMOOTH_RECTIFIERS else None
+        assert view.highest is not None
+        return share(view.highest <= 0, view)
+    if name not in SMOOTH_RECTIFIERS:
+        return None
+    assert view.highest is not None and view.lowest is not None
+    return share((view.highest < NEGLIGIBLE) & (view.lowest > -NEGLIGIBLE), view)
 
 
 def saturated_fraction(view: LayerView) -> Tensor | None:
     """Share of sigmoid or tanh units that are near a bound for most samples, in [0, 1] (D3): they stop learning."""
-    units = samples_by_units(view)
-    name = view.activation_name
-    if units is None or name not in ACTIVATIONS or (bounds := ACTIVATIONS[name].bounds) is None:
-        return None
-    low, high = bounds
-    margin = NEAR_BOUND * (high - low)
-    near = (units < low + margin) | (units > high - margin)
-    return share(near.to(units.dtype).mean(1) > MOSTLY, view)
+    known = view.activation_name in ACTIVATIONS and enough(view)
+    return None if not known or view.near is None else share(view.near > MOSTLY, view)
+
+
+def asked_of(function: str) -> list[str]:
+    """Properties of a view that the measures of activations ask for, by the name of its activation."""
+    if function not in ACTIVATIONS:
+        return ["samples", "moments"]
+    whole = ["highest"] if ACTIVATIONS[function].silent else []
+    whole += ["highest", "lowest"] if function in SMOOTH_RECTIFIERS else []
+    return ["samples", "moments", *whole, "near"]
 
 
 def norm(values: Tensor) -> Tensor:
@@ -103,10 +102,9 @@ def norm(values: Tensor) -> Tensor:
     return vector_norm(values.flatten(1), dim=1)
 
 
-def samples_by_units(view: LayerView) -> Tensor | None:
-    """(K, samples, H): all but the last axis are samples (of a sequence: time too); None when too few to judge."""
-    units = view.units
-    return units if units is not None and units.shape[1] >= MINIMUM_SAMPLES else None
+def enough(view: LayerView) -> bool:
+    """Whether there are so many samples that units can be judged; of a sequence times count too."""
+    return view.samples >= MINIMUM_SAMPLES
 
 
 def share(chosen: Tensor, view: LayerView) -> Tensor:

@@ -24,11 +24,11 @@ def sampling(every: int) -> WantsLayers:
     """At which steps layers are shown: 1, 2, 4, 8 … while much happens, then each `every`-th. None for `every` = 0.
 
     >>> [step for step in range(20) if sampling(6)(step)]
-    [1, 2, 4, 6, 8, 12, 16, 18]
+    [1, 2, 4, 6, 12, 18]
     >>> [step for step in range(20) if sampling(0)(step)]
     []
     """
-    return lambda step: every > 0 and step > 0 and (step % every == 0 or step & (step - 1) == 0)
+    return lambda step: every > 0 and step > 0 and (step % every == 0 or (step < every and step & (step - 1) == 0))
 
 
 def spacing(updates: int) -> int:

@@ -12,7 +12,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
@@ -20,8 +19,9 @@ from trainwell.engine.record import Record
 from trainwell.vitals.asked import Asked
 from trainwell.vitals.door import Door, Ears
 from trainwell.vitals.foreign import Accumulation, Weights, bare, dense, learning, witness_of
-from trainwell.vitals.gathered import MEMBER, Batches, Losses, Pace, Sight
+from trainwell.vitals.gathered import Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
+from trainwell.vitals.looked import MEMBER, Look, Looked
 from trainwell.vitals.program import (
     MODAL,
     Program,
@@ -34,11 +34,13 @@ from trainwell.vitals.program import (
 )
 from trainwell.vitals.scatter import SETTLED, Scatter
 from trainwell.vitals.sequences import along_the_batch, memories
+from trainwell.vitals.sureness import FIRST
 from trainwell.vitals.targets import targets_of
 from trainwell.vitals.tracer import Tracer
 
 OFTEN = 128
-"""Steps between two copies of the weights, where steps are short: a NaN is traced with the newest."""
+"""Steps between two copies of the weights, where steps are short: a NaN is traced with the newest. Later a third of the
+steps lie between them."""
 
 
 class Observer:
@@ -51,8 +53,7 @@ class Observer:
         task: as the user names it, or "". every: steps between looks at the layers, 0 for none, or "auto".
 
     Attributes:
-        record: signals by step, of member 0. steps: updates so far. judgements: validations so far.
-        closed: whether nothing more is observed.
+        steps: updates so far. judgements: validations so far. closed: whether nothing more is observed.
     """
 
     def __init__(
@@ -64,11 +65,12 @@ class Observer:
         task: str = "",
         every: int | str = "auto",
     ) -> None:
-        self.record, self.steps, self.judgements, self.closed = Record(), 0, 0, False
+        self.steps, self.judgements, self.closed = 0, 0, False
+        self._record = Record()
         self._root, self._task = model, task
         self._model, self._deep = bare(model)
-        self._layers = layers_of(self._model)
-        self._losses, self._batches, self._pace = Losses(self.record), Batches(loss_fn), Pace(every)
+        self._layers, self._modules = layers_of(self._model), list(self._model.modules())
+        self._losses, self._batches, self._pace = Losses(self._record), Batches(loss_fn), Pace(every)
         self._sureness = self._batches.sureness
         self._sight, self._notes, self._tracer = Sight(), dict[str, None](), Tracer(self._root, self._model)
         self._optimizers: list[Any] = []
@@ -80,7 +82,9 @@ class Observer:
         self._door = Door(model, lambda x: self.guarded(lambda: self._batches.rows.judge(x)))
         self._named: dict[str, nn.Parameter] = {}
         self._scatter = Scatter()
+        self._looked = Looked(self._record, self._scatter)
         self._updated, self._updates = False, 0
+        self._copy_at, self._rated = 0, 0
         self._idle_until = 0  # of short steps those before this one have nothing to be seen but their loss
         self._asked = Asked(self._root, self._deep)
         self._in_eval, self._judged = 0, [0, 0]  # judgements in training mode, and all
@@ -127,7 +131,6 @@ class Observer:
         """Take every hook away; the training is over."""
         if not self.closed:
             self.guarded(self._losses.end)
-            self.guarded(lambda: self._note_signals([], []))
             self.closed = True
             for handle in self._handles:
                 handle.remove()
@@ -177,18 +180,19 @@ class Observer:
         self, loss: Tensor | float, *, inputs: object = None, targets: object = None, outputs: object = None
     ) -> None:
         """After an update: note its loss; at some steps, finish the look at the layers and prepare the next."""
-        self.steps += 1
+        self.steps = steps = self.steps + 1
         value = self._losses.add(loss)
-        if not self._root.training:
-            self._in_eval += 1
-        if self._sureness.wanted and isinstance(outputs, Tensor):
-            self._sureness.keep(self.steps, outputs, targets)
-        if self.steps < self._idle_until and value - value == 0:
+        if not self._root.training and not any(module.training for module in self._modules):
+            self._in_eval += 1  # whoever sets parts of it sets them on purpose
+        if (not steps & 7 or steps <= FIRST) and self._sureness.wanted and isinstance(outputs, Tensor):
+            self._sureness.keep(outputs, targets)
+        if steps < self._idle_until and value - value == 0:
             return
         if self._tracer.kept is not None and (value - value != 0 or self._tracer.found):
             self.guarded(lambda: self._tracer.later(inputs))
-        elif self._door.lean and self.steps % OFTEN == 0:
+        elif self._door.lean and self.steps >= self._copy_at:
             self.guarded(self._tracer.keep)
+            self._copy_at = self.steps + max(OFTEN, self.steps // 2)
         if self._door.watched(self.steps):
             if self._door.forget():
                 self._batches.rows.forget()
@@ -202,7 +206,7 @@ class Observer:
         self._updated = False
         if self._door.lean and self._weights is None and not self._scatter.waits:
             self._ears.shut()
-            self._idle_until = min(self._door.next(self.steps), self._pace.next - 1, -(-self.steps // OFTEN) * OFTEN)
+            self._idle_until = min(self._door.next(self.steps), self._pace.next - 1, self._copy_at)
 
     def validate(self, values: dict[str, float]) -> None:
         """Note a judgement: loss and metrics by name; the first metric also under `validation_metric`."""
@@ -214,13 +218,14 @@ class Observer:
         self._door.judged(self.steps)
         self._batches.rows.keep()
         for name, value in values.items():
-            self.record.add(self.steps, "", f"validation_{name}", MEMBER, [value])
+            self._record.add(self.steps, "", f"validation_{name}", MEMBER, [value])
         metrics = [value for name, value in values.items() if name != "loss"]
         if metrics and "metric" not in values:
-            self.record.add(self.steps, "", "validation_metric", MEMBER, metrics[:1])
+            self._record.add(self.steps, "", "validation_metric", MEMBER, metrics[:1])
         self._sureness.judged(values.get("loss", float("inf")))
         if "loss" in values and (recent := self._losses.mean()) is not None:
-            self.record.add(self.steps, "", "train_loss", MEMBER, [recent])
+            self._record.add(self.steps, "", "train_loss", MEMBER, [recent])
+        self._note_rate()
 
     # --- looks ---
 
@@ -280,26 +285,17 @@ class Observer:
         if inside.sequences and not sight.sequences:
             sight.memory = memories(self._layers, inside.sequences)
         sight.sequences |= inside.sequences
-        self._note_signals([*inside.signals, *moved[0]], [*inside.signals.values(), *moved[1]])
-        if rates := [float(group["lr"]) for optimizer in self._optimizers for group in optimizer.param_groups]:
-            self.record.add(self.steps, "", "learning_rate", MEMBER, [max(rates)])
+        self._looked.add(Look(self.steps, sight.order, inside.views, *moved))
+        self._note_rate()
         self._batches.look(loss, inputs, targets, outputs, inside)
         self._pace.spend(began)
         self._pace.plan(self.steps)
 
-    def _note_signals(self, keys: list[tuple[str, str]], vectors: list[Tensor]) -> None:
-        """All numbers of a look leave the device in one copy, with the scatter of the gradients at the look before."""
-        pairs, scatters = self._scatter.taken()
-        vectors = [*vectors, *scatters]
-        if not vectors:
-            return
-        numbers = torch.cat([v if v.dtype == torch.float32 else v.float() for v in vectors]).tolist()
-        order = {name: i for i, name in enumerate(self._sight.order)}
-        seen = sorted(zip(keys, numbers, strict=False), key=lambda pair: order.get(pair[0][0], len(order)))
-        for (layer, signal), value in seen:
-            self.record.add(self.steps, layer, signal, MEMBER, [value])
-        for (step, signal), value in zip(pairs, numbers[len(keys) :], strict=True):
-            self.record.add(step, "", signal, MEMBER, [value])
+    def _note_rate(self) -> None:
+        rates = [float(group["lr"]) for optimizer in self._optimizers for group in optimizer.param_groups]
+        if rates and self._rated != self.steps:
+            self._rated = self.steps
+            self._record.add(self.steps, "", "learning_rate", MEMBER, [max(rates)])
 
     def _disarm(self) -> None:
         if self._inside is not None:
@@ -325,9 +321,15 @@ class Observer:
 
     # --- what is known ---
 
+    @property
+    def record(self) -> Record:
+        """Signals by step, of member 0."""
+        self.guarded(self._losses.flush)
+        self.guarded(self._looked.flush)
+        return self._record
+
     def program(self) -> Program:
         """What is known by now."""
-        self.guarded(self._losses.flush)
         batches, sight = self._batches, self._sight
         settings = settings_of(self._model, self._optimizers, self._layers)
         functions = Counter(sight.functions.values()).most_common(1)

@@ -258,7 +258,7 @@ def stuck_parameters(
         of_fresh |= {n for n in named if n not in unreached}
     return Stuck(
         frozen=tuple(n for n, p in named.items() if not p.requires_grad and n in of_fresh and n.endswith("weight")),
-        unreached=tuple(n for n in unreached if named[n].requires_grad and n in trained),
+        unreached=tuple(n for n in unreached if named[n].requires_grad and n in trained and not _shifts(n, unreached)),
         forgotten=tuple(
             n for n, p in named.items() if known and p.requires_grad and id(p) not in held and n in of_fresh
         ),
@@ -269,6 +269,12 @@ def stuck_parameters(
         idle=idle,
         unregistered=unregistered(model),
     )
+
+
+def _shifts(name: str, unreached: Sequence[str]) -> bool:
+    """Whether a bias gets no gradient and the weights beside it do, as where a loss takes a slope of the outputs."""
+    layer, _, part = name.rpartition(".")
+    return part == "bias" and f"{layer}.weight" not in unreached
 
 
 def unregistered(model: nn.Module) -> tuple[str, ...]:

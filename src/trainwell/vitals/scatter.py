@@ -26,7 +26,7 @@ class Scatter:
     def __init__(self) -> None:
         self._parameters: Sequence[nn.Parameter] = ()
         self._old: Tensor | None = None
-        self._found: list[tuple[int, Tensor, Tensor]] = []
+        self._found: list[tuple[int, Tensor, Tensor]] = []  # step, and both
 
     @property
     def waits(self) -> bool:
@@ -41,13 +41,17 @@ class Scatter:
         """How far those of this step lie from what was kept."""
         old, self._old, new = self._old, None, sampled(self._parameters)
         if old is not None and new is not None and new.shape == old.shape:
-            self._found.append((step, *apart(old, new)))
+            self._found.append((step, old, new))
 
-    def taken(self) -> tuple[list[tuple[int, str]], list[Tensor]]:
-        """Step and signal of what was found since the last call, and its values (1,) on the device."""
+    def taken(self) -> list[tuple[int, str, Tensor]]:
+        """Step and signal of what was found since the last call, and its value (1,) on the device."""
         found, self._found = self._found, []
-        keys = [(step, signal) for step, _, _ in found for signal in (SCATTER, COMMON)]
-        return keys, [value.reshape(1) for _, *pair in found for value in pair]
+        told = [(step, apart(old, new)) for step, old, new in found]
+        return [
+            (step, signal, value.reshape(1))
+            for step, pair in told
+            for signal, value in zip((SCATTER, COMMON), pair, strict=True)
+        ]
 
 
 @torch.no_grad()

@@ -96,10 +96,9 @@ class Sureness:
         single = len(outputs) == outputs.numel() == targets.numel()
         self.wanted, self.numbers = fits and outputs.numel() <= MOST_NUMBERS and (single or not numbers), numbers
 
-    def keep(self, step: int, outputs: Tensor, targets: object) -> None:
-        """Those of a step."""
-        if step & 7 == 0 or step <= FIRST:
-            self.kept.append((outputs.detach().clone(), targets))
+    def keep(self, outputs: Tensor, targets: object) -> None:
+        """Those of a step that is kept."""
+        self.kept.append((outputs.detach().clone(), targets))
 
     def judged(self, loss: float) -> None:
         """A validation loss: before the lowest, the network knew most that is true of other rows."""

@@ -1,0 +1,85 @@
+"""Looks on their way into the record: what they saw waits on its device, and is measured and noted of many at once.
+
+Between two looks a processor forgets the code of the first; the less is done within a look, the less it has to fetch.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from trainwell.engine.moment import LayerView
+from trainwell.engine.record import Record
+from trainwell.vitals.measures import MEASURES
+from trainwell.vitals.scatter import Scatter
+
+MEMBER = [0]
+"""Of a user's training there is one."""
+
+MOST = 16  # looks that wait
+OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
+OF_SAMPLES = "signal-std"
+Views = Mapping[tuple[str, str], tuple[LayerView, LayerView]]
+Keys = Sequence[tuple[str, str]]  # layer, signal
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look saw: layers by name and function, and vectors of signals that are measured already."""
+
+    step: int
+    order: Sequence[str]
+    views: Views
+    keys: Keys
+    vectors: Sequence[Tensor]
+
+
+class Looked:
+    """Looks that wait.
+
+    Args:
+        record: where they are noted. scatter: what gradients of two updates in a row show, noted with them.
+    """
+
+    def __init__(self, record: Record, scatter: Scatter) -> None:
+        self._record, self._scatter = record, scatter
+        self._waiting: list[Look] = []
+
+    def add(self, look: Look) -> None:
+        """After a look."""
+        self._waiting.append(look)
+        if len(self._waiting) >= MOST:
+            self.flush()
+
+    @torch.no_grad()
+    def flush(self) -> None:
+        """Note all that waits; the numbers leave the device in one copy."""
+        waiting, self._waiting = self._waiting, []
+        scatters = self._scatter.taken()
+        keys, vectors = list[tuple[int, str, str]](), list[Tensor]()
+        for look in waiting:
+            measured = _measured(look.views)
+            keys += [(look.step, layer, signal) for layer, signal in [*measured, *look.keys]]
+            vectors += [*measured.values(), *look.vectors]
+        keys += [(step, "", signal) for step, signal, _ in scatters]
+        vectors += [value for _, _, value in scatters]
+        if not vectors:
+            return
+        numbers = torch.cat([v if v.dtype == torch.float32 else v.float() for v in vectors]).tolist()
+        order = {name: i for look in waiting for i, name in enumerate(look.order)}
+        seen = sorted(zip(keys, numbers, strict=True), key=lambda pair: (pair[0][0], order.get(pair[0][1], len(order))))
+        for (step, layer, signal), value in seen:
+            self._record.add(step, layer, signal, MEMBER, [value])
+
+
+def _measured(views: Views) -> dict[tuple[str, str], Tensor]:
+    """(layer, signal) → (1,); of a layer that ran more than once the last counts."""
+    found = dict[tuple[str, str], Tensor]()
+    for (layer, _), (view, seen) in views.items():
+        if (left := MEASURES[OF_SAMPLES](seen)) is not None:
+            found[layer, OF_SAMPLES] = left
+        for name in OF_LAYERS:
+            if (value := MEASURES[name](view)) is not None:
+                found[layer, name] = value
+    return found

@@ -1,0 +1,88 @@
+"""What is seen of a user's loop: modes of its parts, parameters without a gradient, rates, and looks that wait."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from trainwell.vitals.looked import MOST
+from trainwell.vitals.observer import Observer
+
+
+class Tuned(nn.Module):
+    """A body that is kept, and a head that learns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.body, self.head = nn.Sequential(nn.Linear(4, 8), nn.Dropout(0.5)), nn.Linear(8, 2)
+        self.body.requires_grad_(False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.head(self.body(x))
+
+
+def train(model: nn.Module, steps: int, *, every: int | str = "auto", loss=None) -> Observer:
+    """Some steps on noise."""
+    torch.manual_seed(0)
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], 0.01)
+    observer = Observer(model, [optimizer], every=every)
+    for _ in range(steps):
+        x = torch.randn(16, 4)
+        optimizer.zero_grad()
+        value = model(x).square().mean() if loss is None else loss(model, x)
+        value.backward()
+        optimizer.step()
+        observer.step(value, inputs=x)
+    return observer
+
+
+@pytest.mark.parametrize(("head", "wrong"), [(True, 0), (False, 12)])
+def test_a_module_of_which_a_part_was_set_to_training_is_not_left_in_evaluation(head: bool, wrong: int) -> None:
+    model = Tuned().eval()
+    model.head.train(head)
+    assert train(model, 12).program().training_in_eval == (wrong, 12)
+
+
+def test_a_bias_that_only_shifts_what_a_slope_is_taken_of_needs_no_gradient() -> None:
+    def slope(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        x = x.requires_grad_()
+        return (torch.autograd.grad(model(x).sum(), x, create_graph=True)[0] - 1).square().mean()
+
+    energy = nn.Sequential(nn.Linear(4, 8), nn.Tanh(), nn.Linear(8, 1))
+    assert train(energy, 8, loss=slope).program().stuck.unreached == ()
+    idle = Tuned()
+    idle.more = nn.Linear(8, 2)
+    assert set(train(idle, 8).program().stuck.unreached) == {"more.weight", "more.bias"}
+
+
+def test_rates_are_noted_at_judgements_too_and_once_a_step() -> None:
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    observer = Observer(model, [optimizer], every=5)
+    for step in range(1, 11):
+        loss = model(torch.randn(8, 4)).square().mean()
+        loss.backward()
+        optimizer.step()
+        observer.step(loss)
+        if step in (3, 6):
+            observer.validate({"loss": 1.0})
+            optimizer.param_groups[0]["lr"] /= 10
+    steps, rates = observer.record.series("learning_rate", member=0)
+    assert steps.tolist() == [1, 3, 6] and rates == pytest.approx([0.1, 0.1, 0.01])
+
+
+@pytest.mark.parametrize("steps", [3, MOST - 1, MOST, 2 * MOST + 1])
+def test_looks_that_wait_are_noted_when_the_record_is_read(steps: int) -> None:
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+    outputs: list[np.ndarray] = []
+    model[1].register_forward_hook(lambda module, given, output: outputs.append(output.detach().numpy().copy()))
+    observer = train(model, steps, every=1)
+    assert len(outputs) == steps
+    at, means = observer.record.series("activation-mean", member=0, layer="0")
+    assert at.tolist() == list(range(1, steps + 1))
+    np.testing.assert_allclose(means, [a.mean() for a in outputs], rtol=1e-5)
+    _, dead = observer.record.series("dead-fraction", member=0, layer="0")
+    np.testing.assert_allclose(dead, [(a.max(0) <= 0).mean() for a in outputs])
+    _, spread = observer.record.series("signal-std", member=0, layer="0")
+    np.testing.assert_allclose(spread, [a.std(0).mean() for a in outputs], rtol=1e-5)
+    assert observer.record.layers("gradient-norm", member=0) == ["0", "2"]
