@@ -70,6 +70,8 @@ FAULTS: dict[str, tuple[str, Program]] = {
     ),
     "softmax of one": ("loss-output-mismatch", changed(loss=read("binary", "softmax", (32, 1)))),
     "cross-entropy of one": ("loss-output-mismatch", changed(loss=read("cross-entropy", "identity", (32, 1)))),
+    "rates as logarithms": ("loss-output-mismatch", changed(loss=read("poisson-log", "softplus", (32, 1)))),
+    "any numbers as rates": ("loss-output-mismatch", changed(loss=read("poisson", "identity", (32, 1)))),
     "classes in binary": ("loss-output-mismatch", changed(loss=read("binary-logits", "identity", (32, 1)))),
     "classes by distance": ("loss-output-mismatch", changed(loss=MSE)),
     "nll of raw outputs": ("loss-output-mismatch", changed(loss=read("nll"))),
@@ -137,6 +139,8 @@ def test_of_a_healthy_program_nothing_is_said() -> None:
         changed(chains=(1, 4)),  # two layers as one, of many
         changed(loss=LossReading(), targets=None),
         changed(loss=replace(CE, weighted=True), targets=replace(CLASSES, counts=(392, 4, 4))),  # rare ones weigh more
+        changed(loss=read("poisson-log", "identity", (32, 1))),
+        changed(loss=read("poisson", "softplus", (32, 1))),
         changed(loss=read("binary-logits", "identity", (32, 2))),  # thresholds of ordered classes, made by the loss
     ],
 )
@@ -619,6 +623,20 @@ def test_gradients_that_are_emptied_before_each_update_are_named() -> None:
     assert "parameters-not-updated" not in silent(1, 0.0)  # at first, as where the last layer begins at 0
     assert "parameters-not-updated" not in silent(8, 0.5)
     assert "parameters-not-updated" not in silent(8, 0.0, constant_output=True)  # the outputs' fault
+
+
+def test_windows_that_overlap_those_trained_on_are_a_leak() -> None:
+    assert kinds(case_of(changed(overlapping=0.6))) == ["train-test-leak"]
+    assert kinds(case_of(changed(overlapping=0.3))) == []
+
+
+def test_a_layer_that_began_at_nothing_hides_no_rate_that_is_too_small() -> None:
+    case = case_of(HEALTHY, np.full(300, 1.1))
+    for layer in ("0", "2", "4"):
+        put(case, "update-ratio", layer, [(step, 1e-6) for step in (1, 2, 4, 16, 64, 256)])
+    put(case, "update-ratio", "positions", list(zip((1, 2, 4, 16, 64, 256), (1, 1, 0.6, 0.1, 0.02, 0.01), strict=True)))
+    put(case, "weight-norm", "positions", [(step, 1e-6 * step) for step in (1, 2, 4, 16, 64, 256)])
+    assert "learning-rate-too-small" in kinds(case) and "layers-out-of-step" not in kinds(case)
 
 
 def test_a_loss_of_exactly_zero_that_gives_no_gradient_is_named() -> None:

@@ -21,6 +21,26 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
         lambda: F.cross_entropy(MANY(X), Y),
         LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
     ),
+    "Poisson": (
+        lambda: F.poisson_nll_loss(ONE(X), T),
+        LossReading("poisson-log", "identity", (8, 1), (8, 1)),
+    ),
+    "Poisson of rates as logarithms, squeezed": (
+        lambda: F.poisson_nll_loss(F.softplus(ONE(X)).squeeze(-1), T[:, 0], full=True),
+        LossReading("poisson-log", "softplus", (8, 1), (8,)),
+    ),
+    "Poisson of rates": (
+        lambda: F.poisson_nll_loss(ONE(X).exp(), T, log_input=False),
+        LossReading("poisson", "exp", (8, 1), (8, 1)),
+    ),
+    "Poisson by hand": (
+        lambda: (F.softplus(r := ONE(X)) - T * F.softplus(r).log()).mean(),
+        LossReading(),  # of two passes through the function, which may be two functions
+    ),
+    "a logarithm of something else": (
+        lambda: (ONE(X) - T * F.softplus(ONE(X)).log()).mean(),
+        LossReading(),
+    ),
     "smoothed": (
         lambda: F.cross_entropy(MANY(X), Y, label_smoothing=0.1),
         LossReading("cross-entropy", "identity", (8, 3), (8, 3)),

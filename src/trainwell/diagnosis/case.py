@@ -193,6 +193,16 @@ def first(curve: Curve) -> float:
     return float(known[0]) if len(known) else float("nan")
 
 
+NOTHING = 1e-3
+"""A layer that begins with a smaller norm moves by all it has, whatever the rate."""
+
+
+def begun(case: Case) -> list[str]:
+    """Layers whose updates were looked at; without those that began at nothing, as positions often do."""
+    layers = case.layers("update-ratio")
+    return [layer for layer in layers if not first(case.curve("weight-norm", layer)) < NOTHING] or layers
+
+
 @dataclass(frozen=True)
 class Threshold:
     """A bound of a rule: its value, what healthy trainings show, and where it comes from.

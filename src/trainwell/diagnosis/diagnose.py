@@ -27,14 +27,8 @@ from trainwell.diagnosis.rules_loop import (
 )
 from trainwell.diagnosis.rules_loss import double_softmax, loss_output_mismatch, target_shape_mismatch
 from trainwell.diagnosis.rules_rate import learning_rate_too_large, learning_rate_too_small, loss_sums
-from trainwell.diagnosis.rules_seen import (
-    class_imbalance,
-    constant_input,
-    data_drift,
-    duplicate_rows,
-    label_noise,
-    train_test_leak,
-)
+from trainwell.diagnosis.rules_seen import class_imbalance, constant_input, label_noise
+from trainwell.diagnosis.rules_split import data_drift, duplicate_rows, train_test_leak
 from trainwell.diagnosis.rules_strength import (
     batch_too_large,
     batch_too_small,

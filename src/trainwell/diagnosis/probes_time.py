@@ -1,7 +1,7 @@
 """Whether a module for sequences sees, at a step, the later steps that hold what it is to predict there."""
 
 from trainwell.diagnosis.finding import Finding
-from trainwell.diagnosis.rules_seen import sees_the_future
+from trainwell.diagnosis.rules_split import sees_the_future
 from trainwell.diagnosis.subject import Trial
 from trainwell.vitals.future import future_change, predicts_next
 

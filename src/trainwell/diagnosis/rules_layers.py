@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, called, first, median
+from trainwell.diagnosis.case import Case, Threshold, begun, called, first, median
 from trainwell.diagnosis.edits import adam, initialiser, norm, offered, residual
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_loss import runaway
@@ -98,7 +98,7 @@ def growing_activations(case: Case) -> Finding | None:
 
 def layers_out_of_step(case: Case) -> Finding | None:
     """Some layers move thousands of times faster than others, all with a gradient."""
-    speeds = {layer: median(case.curve("update-ratio", layer)) for layer in case.layers("update-ratio")}
+    speeds = {layer: median(case.curve("update-ratio", layer)) for layer in begun(case)}
     speeds = {layer: speed for layer, speed in speeds.items() if speed > 0}
     if case.program is None or len(speeds) < 2:
         return None

@@ -115,6 +115,7 @@ def _misfit(case: Case) -> Finding | None:
         _not_log_probabilities,
         _squashed_logits,
         _unreachable,
+        _not_a_rate,
     ):
         told = judge(program)
         if told is not None:
@@ -205,6 +206,27 @@ def _not_log_probabilities(program: Program) -> Told | None:
         "cross-entropy takes logits and does both steps, exactly",
         {"module.output": "identity", "loss.name": "cross_entropy"},
     )
+
+
+def _not_a_rate(program: Program) -> Told | None:
+    """Rates where a Poisson loss takes their logarithms, or outputs below 0 where it takes rates."""
+    kind, output = program.loss.kind, program.loss.output
+    if kind == "poisson-log" and output in ("softplus", "relu", "sigmoid", "exp", "softmax"):
+        return (
+            "warning",
+            f"The Poisson loss takes the logarithm of a rate, but gets outputs through {output}, which are rates.",
+            "log_input=False takes rates; without the function the output is a logarithm",
+            {"module.output": "identity"},
+        )
+    if kind == "poisson" and output == "identity":
+        return (
+            "critical",
+            "The Poisson loss takes rates here (log_input=False), but the outputs can fall below 0, where it has no "
+            "value.",
+            "log_input=True takes any output as the logarithm of a rate",
+            {"module.output": "softplus"},
+        )
+    return None
 
 
 def _squashed_logits(program: Program) -> Told | None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, called, first, median, running_mean
+from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, begun, called, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import NEARLY
@@ -28,9 +28,6 @@ that of chance, fell too early; where it fell AT_ONCE, a loss that is NOT_LOW is
 
 FULL, STILL_FALLING = 0.5, 0.1
 """So it is where the loss fell by this share from the third to the last quarter of the steps at the FULL rate."""
-
-NOTHING = 1e-3
-"""A layer that begins with a smaller norm moves by all it has, whatever the rate."""
 
 NO_SLOPE = 1e-6
 """A gradient over that of chance below which nothing was clipped: there is none."""
@@ -84,7 +81,7 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     The path of a layer is Σ_t ‖Δw_t‖/‖w‖, how many times its own length its weights travel; of a training that is not
     over, what it will be at this pace.
     """
-    layers, (_, losses) = case.layers("update-ratio"), case.finite("loss")
+    layers, (_, losses) = begun(case), case.finite("loss")
     if not layers or case.updates < ENOUGH_UPDATES or len(losses) < 4:
         return None
     over = case.over
@@ -172,9 +169,9 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     peaks = [float(values.max()) if len(values) else 0.0 for _, values in curves]
     worst = int(np.argmax(peaks))
     leap, above = leap_of_loss(case)
-    usual, lost = _usual(case, layers), _lost(case, curves)
-    begun = float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
-    overwritten = begun > OVERWRITTEN.value and not _better_at_once(case)
+    usual, lost = _usual(case), _lost(case, curves)
+    at_first = float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
+    overwritten = at_first > OVERWRITTEN.value and not _better_at_once(case)
     if leap > LEAP.value and peaks[worst] > THROWN.value:
         what, bound = f"the loss leapt to {leap:.3g} times its start", LEAP
         figure, measured = "largest loss over the first", leap
@@ -183,9 +180,9 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     elif lost:
         what, bound = f"the loss ended {lost:.3g} times as high as it had been", LOST
         figure, measured = "last losses over the lowest", lost
-    elif overwritten or (begun > HALFWAY and len(layers) >= DEEP and _stays_high(case)):
+    elif overwritten or (at_first > HALFWAY and len(layers) >= DEEP and _stays_high(case)):
         what, bound = "the first one leaves nothing of the first weights", OVERWRITTEN
-        figure, measured = "first ‖Δw‖/‖w‖", begun
+        figure, measured = "first ‖Δw‖/‖w‖", at_first
     else:
         return None
     used, forgotten = case.learning_rate, not lost and above < JOLT and peaks[worst] < REPLACED
@@ -234,14 +231,13 @@ def loss_sums(case: Case) -> Finding | None:
     )
 
 
-def _usual(case: Case, layers: list[str]) -> float:
+def _usual(case: Case) -> float:
     """The first updates ‖Δw‖/‖w‖ of the middle layer, of a training that learns nothing for no other reason; else 0."""
     if case.learned or case.updates < ENOUGH_UPDATES or shrinking_activations(case) is not None:
         return 0.0  # tiny weights move far for their size
     if _signed(case):
         return 0.0  # who knows what is learned by it
-    begun = [layer for layer in layers if not first(case.curve("weight-norm", layer)) < NOTHING]
-    speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun]
+    speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun(case)]
     return float(np.median(speeds)) if speeds else 0.0
 
 

@@ -23,6 +23,8 @@ LOSSES = {
     "absolute": "absolute error",
     "huber": "Huber",
     "margin": "margin",
+    "poisson": "Poisson, of rates",
+    "poisson-log": "Poisson, of logarithms of rates",
 }
 """Losses as they are read from the autograd graph, in words."""
 

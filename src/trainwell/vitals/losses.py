@@ -73,8 +73,8 @@ class LossReading:
     """What a loss is made of.
 
     Attributes:
-        kind: cross-entropy, nll, binary-logits, binary, squared, absolute, huber, margin; "" when it is none of them or
-            more than one.
+        kind: cross-entropy, nll, binary-logits, binary, squared, absolute, huber, margin, poisson (of rates) and
+            poisson-log (of their logarithms); "" when it is none of them or more than one.
         output: the last function that the outputs passed before the loss ("softmax" … or "identity"); "" when unknown.
         shape: of the outputs as the loss took them.
         compared: the shape in which outputs and targets were compared; larger than `shape` when they broadcast.
@@ -202,7 +202,26 @@ def _by_hand(loss: Tensor) -> LossReading:
         below, _ = through(source(logs[0]))
         mean = int("Mean" in names or "Div" in names)
         return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(logs[0]), mean, by_hand=True)
-    return LossReading()
+    return _poisson(differences[0]) if len(differences) == 1 else LossReading()
+
+
+def _poisson(difference: Node) -> LossReading:
+    """λ − y·log λ, of outputs that are λ, or log λ."""
+    first, second = ([child for child, _ in difference.next_functions] + [None, None])[:2]
+    if first is None or name_of(second) != "Mul":
+        return LossReading()
+    told, _ = through(source(second))
+    if name_of(first) == "Exp" and told is through(source(first))[0]:
+        kind, below = "poisson-log", told
+    elif name_of(told) == "Log":
+        kind, below = "poisson", through(first)[0]
+        inner = through(source(told))[0]
+        if below is not (through(source(inner))[0] if name_of(inner) == "Add" else inner):  # torch adds a little
+            return LossReading()
+    else:
+        return LossReading()
+    output = output_of(below) or ("exp" if name_of(below) == "Exp" else "")
+    return LossReading(kind, output, shape_of(below), shape_of(difference))
 
 
 def nodes_above(root: Node) -> Iterator[Node]:

@@ -361,6 +361,7 @@ class Observer:
             stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers), idle=idle),
             doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
             leaked=rows.leaked,
+            overlapping=rows.windows.overlapping if rows.kept else 0.0,
             apart=rows.apart,
             stretched=rows.stretched,
             furthest=rows.furthest,

@@ -65,6 +65,7 @@ class Program:
         idle_biases: layers whose bias a norm after them takes away again.
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
+        overlapping: share of the windows judged by that hold a piece of one trained on.
         doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
             were judged by. apart: how far the rows judged by lie from them, in deviations. stretched: how many times
             larger the deviation of the ones is than that of the others, in the middle input. furthest: how far they
@@ -104,6 +105,7 @@ class Program:
     over: bool = False
     doubled: float = 0.0
     leaked: tuple[float, int] = (0.0, 0)
+    overlapping: float = 0.0
     apart: float = 0.0
     stretched: float = 1.0
     furthest: tuple[float, int] = (0.0, 0)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from trainwell.vitals.scale import Scale
+from trainwell.vitals.windows import Windows
 
 FEW_NAMES = 8  # whole numbers in a row, by which rows can't be told apart: pairs of names, the letters before one
 FEW_COLUMNS, FEW_NUMBERS, FEW_ROWS = 64, 3, log(4096)
@@ -25,13 +26,17 @@ MOST = 65_536  # prints that are remembered
 FEW_KINDS = 1 / 512
 """Share of pairs of rows that are equal, from which rows are of few kinds; below, equal ones are copies."""
 
+FINE = 0.9
+"""Different numbers in the last input for each different row, from which equal rows are copies, however many: numbers
+so fine don't meet by chance."""
+
 
 class Rows:
     """Prints of rows: one number a row, the same for the same row and else another.
 
     Attributes:
         doubled: share of rows, batch by batch, that are equal to an earlier one of the batch.
-        trained: scale of the rows trained on. judged: that of the rows judged by.
+        trained: scale of the rows trained on. judged: that of the rows judged by. windows: whether they overlap.
         kept: whether rows of a judgement are known.
     """
 
@@ -40,7 +45,8 @@ class Rows:
         self.trained, self.judged = trained, Scale()
         self._trained: set[float] = set()
         self._judged: list[set[float]] = []  # of each pass
-        self.kept = False
+        self.kept, self.windows = False, Windows()
+        self._fine = [0, 0]  # batches in which no two rows are equal by nature, and all
         self._pairs = self._equal = 0.0  # of two rows of a batch
 
     @torch.no_grad()
@@ -50,6 +56,10 @@ class Rows:
         if prints is None:
             return
         found, count = set(prints), len(prints)
+        self.windows.train(x)
+        of_one = x.detach().flatten(1)[:, -1]
+        self._fine[0] += x.is_floating_point() and len(set(of_one.tolist())) >= FINE * len(found)
+        self._fine[1] += 1
         self.doubled.append(1 - len(found) / count)
         self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
         if len(self._trained) < MOST:
@@ -60,6 +70,7 @@ class Rows:
         """Rows of a pass without gradients, after which a judgement may come."""
         if not self.kept and sum(map(len, self._judged)) < MOST and (prints := prints_of(x)) is not None:
             self._judged.append(set(prints))
+            self.windows.judge(x)
             if x.is_floating_point():
                 self.judged.add(x.detach().flatten(1))
 
@@ -67,6 +78,7 @@ class Rows:
         """The passes were for something else than a judgement."""
         if self._judged and not self.kept:
             self._judged, self.judged = [], Scale()
+            self.windows.forget()
 
     def keep(self) -> None:
         """A judgement came: the rows belong to it, and no more are needed."""
@@ -83,7 +95,8 @@ class Rows:
             return 0.0, 0
         judged = set[float]().union(*self._judged)
         both, alike = len(self._trained & judged), self._equal / max(1.0, self._pairs)
-        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(judged)) if alike > FEW_KINDS else 0.0
+        few = alike > FEW_KINDS and self._fine[0] < self._fine[1]
+        by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(judged)) if few else 0.0
         return max(0.0, both / len(self._trained) - by_chance), both
 
     def _apart_on_purpose(self) -> bool:
