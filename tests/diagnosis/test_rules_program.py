@@ -625,6 +625,32 @@ def test_gradients_that_are_emptied_before_each_update_are_named() -> None:
     assert "parameters-not-updated" not in silent(8, 0.0, constant_output=True)  # the outputs' fault
 
 
+def test_a_penalty_that_silences_an_inner_layer_is_too_much() -> None:
+    def faded(last: float, alone: bool) -> list[str]:
+        case = case_of(changed(loss=replace(CE, alone=alone)))
+        put(case, "signal-std", "2", list(zip((1, 4, 16, 64, 256), np.geomspace(0.1, last, 5), strict=True)))
+        put(case, "signal-std", "4", [(step, 0.1) for step in (1, 4, 16, 64, 256)])
+        return kinds(case)
+
+    assert faded(0.005, alone=False) == ["too-much-regularisation"]
+    assert faded(0.05, alone=False) == [] and faded(0.005, alone=True) == []
+
+
+def test_a_difference_that_grows_with_its_gradients_explodes() -> None:
+    def swelling(size: float, steep: float) -> list[str]:
+        signs = np.random.default_rng(0).choice([-1.0, 1.0], 300)
+        case = replace(
+            case_of(changed(loss=LossReading()), signs * np.geomspace(0.1, 0.1 * size, 300)), chance_loss=None
+        )
+        for layer in ("0", "2", "4"):
+            slopes = np.geomspace(0.5, 0.5 * steep, 6)
+            put(case, "gradient-norm", layer, list(zip((1, 2, 4, 16, 64, 256), slopes, strict=True)))
+        return kinds(case)
+
+    assert "exploding-gradient" in swelling(1000, 1000)
+    assert "exploding-gradient" not in swelling(8, 1000) and "exploding-gradient" not in swelling(1000, 10)
+
+
 def test_windows_that_overlap_those_trained_on_are_a_leak() -> None:
     assert kinds(case_of(changed(overlapping=0.6))) == ["train-test-leak"]
     assert kinds(case_of(changed(overlapping=0.3))) == []

@@ -48,6 +48,15 @@ FORGOTTEN = Threshold(
     healthy="0.001 … 1",
     origin="ρ^T of a plain recurrent layer, ρ < 1 the spectral radius of its recurrent weights (Pascanu et al. 2013)",
 )
+SWELLS = Threshold(
+    25.0,
+    healthy="0.3 … 17",
+    origin="‖g‖ at the last two looks over that at the first three, median of layers, of a loss on both sides of 0 "
+    "whose size grew OUT_OF times, healthy ≤ 10 (measured over programs from elsewhere)",
+)
+OUT_OF, BLOCK = 15.0, 10
+"""Times that size; losses of which its median is taken at the least."""
+
 LITTLE = 0.8
 """Share of the loss of chance, above which next to nothing was learned from such sequences (our assumption)."""
 
@@ -171,7 +180,25 @@ def _burst(case: Case, layers: list[str]) -> Finding | None:
             evidence = BURST.evidence("largest ‖g‖ over that of the start", float(burst.max()))
             what = f"that of {called(layer)} grew to {burst.max():.3g} times its start"
             return _exploding(case, layer, int(steps[beyond][0]), evidence, what)
-    return None
+    return _swell(case, layers)
+
+
+def _swell(case: Case, layers: list[str]) -> Finding | None:
+    """A loss that is a difference grows with all gradients, without end: nothing keeps the scale, as of a critic's."""
+    (_, losses), part = case.finite("loss"), len(case.finite("loss")[1]) // 10
+    late = losses[-2 * part :]
+    if case.program is None or part < BLOCK or not ((late < 0).any() and (late > 0).any()):
+        return None
+    looks = {layer: case.finite("gradient-norm", layer)[1] for layer in layers}
+    grown = {k: float(np.median(v[-2:]) / max(np.median(v[:3]), 1e-12)) for k, v in looks.items() if len(v) > 3}
+    size = float(np.median(np.abs(late)) / max(np.median(np.abs(losses[:part])), 1e-12))
+    middle = float(np.median(list(grown.values()))) if grown else 0.0
+    if size < OUT_OF or middle < SWELLS.value:
+        return None
+    worst = max(grown, key=lambda layer: grown[layer])
+    evidence = SWELLS.evidence("‖g‖ at the end over that of the start, median of layers", middle, size_of_losses=size)
+    what = f"losses on both sides of 0 grew to {size:.3g} times their first size, and gradients to {middle:.3g} times"
+    return _exploding(case, worst, case.updates, evidence, what)
 
 
 def _exploding(case: Case, layer: str, step: int, evidence: dict[str, float | str], what: str) -> Finding:

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import EARLY, Case, Threshold, median
+from trainwell.diagnosis.case import EARLY, Case, Threshold, called, median
 from trainwell.diagnosis.edits import dropout, edit, offered, rate
-from trainwell.diagnosis.finding import Finding
+from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import CLEAR, POINTS, judgeable, read_curve
 
 NOISY = Threshold(
@@ -15,6 +15,15 @@ NOISY = Threshold(
 DROWNED, FAST = 0.5, 3e-3
 """Or the loss stays above this share of chance, with first updates ‖Δw‖/‖w‖ above this: too fast for one sample (row
 B7 wants about 1e-3 for a whole batch)."""
+
+SILENCED = Threshold(
+    0.1,
+    healthy="0.2 … 3",
+    origin="deviation over samples of what an inner layer hands on, last look over first (measured over programs from "
+    "elsewhere; with too strong a divergence 0.05 … 0.09)",
+)
+FAINT = 0.02
+"""Where it is larger, it still tells samples apart."""
 
 COLLAPSED = 0.2
 """Share of the first weights' size; healthy trainings keep 0.7 … 3 (TheDeepChecker: 95 % of the weights under 1e-5)."""
@@ -74,7 +83,7 @@ def too_much_regularisation(case: Case) -> Finding | None:
     dropped = program.dropout >= 0.7
     penalised = program.penalty is not None and program.penalty > 0.5
     if end < 0.5 or not (decayed or dropped or penalised):
-        return None
+        return _silenced(case)
     what, figure, measured = (
         (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout)
         if dropped
@@ -97,6 +106,29 @@ def too_much_regularisation(case: Case) -> Finding | None:
             if decay
             else None,
         ),
+    )
+
+
+def _silenced(case: Case) -> Finding | None:
+    """A term added to the loss made an inner layer hand on the same for all samples, as a divergence from a prior."""
+    program = case.program
+    if program is None or program.loss.alone or not program.loss.kind:
+        return None
+    looks = {layer: case.finite("signal-std", layer)[1] for layer in case.layers("signal-std")[:-1]}
+    left = {layer: float(v[-1] / v[0]) for layer, v in looks.items() if len(v) >= 4 and v[0] > 0 and v[-1] < FAINT}
+    if not left or min(left.values()) >= SILENCED.value:
+        return None
+    layer = min(left, key=lambda k: left[k])
+    return Finding(
+        "too-much-regularisation",
+        "warning",
+        f"What is added to the loss silences {called(layer)}: what it hands on differs between samples by "
+        f"{left[layer]:.1g} of what it did at first, so that all that comes after knows little of the inputs.",
+        layer=layer,
+        member=case.member,
+        step=case.updates,
+        evidence=SILENCED.evidence("deviation over samples at the last look over that at the first", left[layer]),
+        remedies=(Remedy("weigh-less", "average every term over the same numbers, or let the added one begin small"),),
     )
 
 
