@@ -651,6 +651,23 @@ def test_a_difference_that_grows_with_its_gradients_explodes() -> None:
     assert "exploding-gradient" not in swelling(8, 1000) and "exploding-gradient" not in swelling(1000, 10)
 
 
+def test_a_loss_of_rare_classes_swings_with_the_draw_of_its_batches() -> None:
+    def swinging(counts: tuple[int, int]) -> list[str]:
+        share = min(counts) / sum(counts)
+        chance = -share * np.log(share) - (1 - share) * np.log(1 - share)
+        two = replace(CLASSES, task="binary", classes=2, counts=counts, high=1)
+        program = changed(loss=read("binary-logits", "identity", (256, 1)), targets=two)
+        program = replace(program, settings={**SETTINGS, "training.batch_size": 256}, batch=256)
+        losses = chance * (0.85 + 0.2 * np.random.default_rng(0).choice([-1.0, 1.0], 300))
+        case = replace(case_of(program, np.r_[np.full(20, chance), losses]), chance_loss=float(chance))
+        for layer in ("0", "2", "4"):
+            put(case, "update-ratio", layer, [(step, 0.2) for step in (1, 2, 4, 16, 64, 256)])
+        return kinds(case)
+
+    assert "oscillating-loss" in swinging((2000, 2000))
+    assert "oscillating-loss" not in swinging((3600, 400))
+
+
 def test_windows_that_overlap_those_trained_on_are_a_leak() -> None:
     assert kinds(case_of(changed(overlapping=0.6))) == ["train-test-leak"]
     assert kinds(case_of(changed(overlapping=0.3))) == []

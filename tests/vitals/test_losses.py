@@ -71,7 +71,19 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "weighted": (
         lambda: (F.cross_entropy(MANY(X), Y, reduction="none") * torch.rand(8)).mean(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0, weighted=True),
+    ),
+    "summed over columns, averaged over rows": (
+        lambda: F.binary_cross_entropy_with_logits(MANY(X), torch.rand(8, 3), reduction="none").sum(1).mean(),
+        LossReading("binary-logits", "identity", (8, 3), (8, 3), 3),
+    ),
+    "squares summed over columns by hand": (
+        lambda: (MANY(X) - torch.rand(8, 3)).pow(2).sum(1).mean(),
+        LossReading("squared", "identity", (8, 3), (8, 3), 3),
+    ),
+    "averaged twice": (
+        lambda: F.mse_loss(MANY(X), torch.rand(8, 3), reduction="none").mean(1).mean(),
+        LossReading("squared", "identity", (8, 3), (8, 3), 1),
     ),
     "of weighted classes": (
         lambda: F.cross_entropy(MANY(X), Y, weight=torch.tensor([1.0, 2.0, 3.0])),

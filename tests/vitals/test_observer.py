@@ -86,3 +86,28 @@ def test_looks_that_wait_are_noted_when_the_record_is_read(steps: int) -> None:
     _, spread = observer.record.series("signal-std", member=0, layer="0")
     np.testing.assert_allclose(spread, [a.std(0).mean() for a in outputs], rtol=1e-5)
     assert observer.record.layers("gradient-norm", member=0) == ["0", "2"]
+
+
+class Boundary(nn.Module):
+    """One module for places inside, and for a boundary on which all is alike."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.out = nn.Linear(4, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.out(x)
+
+
+@pytest.mark.parametrize("runs", [2, 7])
+def test_of_a_layer_that_runs_more_than_once_the_largest_deviation_counts(runs: int) -> None:
+    seen: list[float] = []
+
+    def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        inside = model(x)
+        seen.append(float(inside.detach().std(correction=0)))
+        return inside.square().mean() + sum(model(torch.ones(16, 4)).square().mean() for _ in range(runs - 1))
+
+    observer = train(Boundary(), 4, every=1, loss=loss)
+    _, deviations = observer.record.series("signal-std", member=0, layer="out")
+    np.testing.assert_allclose(deviations, seen, rtol=1e-5)

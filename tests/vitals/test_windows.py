@@ -51,6 +51,8 @@ def test_rows_of_a_table_copies_steps_on_few_levels_and_padding_are_no_windows_o
     padded = shuffled(cut(SERIES))
     padded[:, 8:] = 0.0
     assert overlapping(padded[:800], padded[800:]) == 0.0
+    sets = torch.randn(600, 40) * (torch.arange(40) < torch.randint(10, 40, (600, 1)))  # padded at their ends
+    assert overlapping(sets[:300], sets[300:]) == 0.0
     assert series_of(torch.zeros(4, 3)) is None and series_of(torch.zeros(4, 20, dtype=torch.int64)) is None
     assert series_of(torch.zeros(4, 3, 8, 8)) is None
     few = shuffled(cut(SERIES[:1]))

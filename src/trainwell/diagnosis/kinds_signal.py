@@ -29,7 +29,8 @@ SIGNAL_KINDS: dict[str, Kind] = {
     ),
     "exploding-gradient": Kind(
         "The gradient grows from layer to layer, or from step to step, out of all proportion to the loss.",
-        "The largest ‖g‖ of a layer against the chance loss, the growth of signals over layers, ‖g‖ over its start.",
+        "The largest ‖g‖ of a layer against the chance loss, the growth of signals over layers, ‖g‖ over its start, "
+        "of a loss that is a difference with the growth of its size.",
         (
             "first weights too large for the depth (10·20·30 = 6000)",
             "learning rate too large",

@@ -5,7 +5,8 @@ from trainwell.diagnosis.kind import Kind
 TRAINING_KINDS: dict[str, Kind] = {
     "learning-rate-too-small": Kind(
         "Nothing moves: over the whole training the weights stay where they began.",
-        "Σ ‖Δw‖/‖w‖ of each layer over the training (1e-3 a step is usual), with a gradient, and a loss that stays.",
+        "Σ ‖Δw‖/‖w‖ of each layer over the training (1e-3 a step is usual), with a gradient, and a loss that stays; "
+        "or a rate that fell to a hundredth while the loss was still falling.",
         ("learning rate too small", "a schedule or warm-up that never lets it rise"),
         ("ten or a hundred times the learning rate", "a rate-range test (`trainwell check`)", "Adam instead of SGD"),
         ("D6 B5 B7 B8 (N0 N1)", "TheDeepChecker: log10 ‖Δw‖/‖w‖ < −4"),
@@ -97,7 +98,8 @@ TRAINING_KINDS: dict[str, Kind] = {
     ),
     "overfitting": Kind(
         "The network learns the training rows by heart: validation gets worse while training gets better.",
-        "The validation loss of the weights in use over its best, and over the training loss.",
+        "The validation loss of the weights in use over its best, and over the training loss; or it never is below "
+        "that of chance, while the training loss becomes nothing.",
         ("too many epochs", "too large a network for the rows", "too little regularisation", "wrong targets"),
         (
             "stop early and keep the best weights",
@@ -184,8 +186,9 @@ TRAINING_KINDS: dict[str, Kind] = {
     "too-much-regularisation": Kind(
         "Regularisation is so strong that not even the training rows are learned.",
         "A training loss that stays near that of chance, with dropout from 0.7 on, decay that takes the weights away, "
-        "or a penalty that is most of the loss.",
-        ("dropout or decay too strong", "label smoothing too large"),
+        "or a penalty that is most of the loss; or an inner layer that comes to hand on the same for all samples, "
+        "where something is added to the loss.",
+        ("dropout or decay too strong", "label smoothing too large", "a divergence summed up beside a mean of errors"),
         ("less dropout", "less weight decay"),
         ("B2 B3 B9 (N1 N4)",),
         """

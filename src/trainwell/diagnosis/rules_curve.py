@@ -49,6 +49,9 @@ FAST, THROWN, SLOW = 0.1, 0.3, 0.02
 less than SLOW in all layers later on, half of it of weights that were thrown, it is the batches that swing, as where
 one in hundred samples is of the rare class."""
 
+DRAWN = 6.0
+"""Deviations that a swing must have of what the draw of a batch makes: three up and three down."""
+
 STABLE = 64
 """Samples in a batch, from which its loss does not swing by that of chance by itself (our assumption)."""
 
@@ -243,7 +246,7 @@ def oscillating_loss(case: Case) -> Finding | None:
     thrown = max(speeds, default=0.0) > FAST
     if looks and max(_late(*curve, case.updates) for curve in looks) < (SLOW / 2 if thrown else SLOW):
         return None
-    size = SWING.value * (THROWN if thrown else 1.0)
+    size = max(SWING.value * (THROWN if thrown else 1.0), DRAWN * _of_the_draw(case, batch))
     quarters = np.array_split(losses, 4)
     parts = {"second half": quarters[2:], "last quarter": quarters[3:], "middle half": quarters[1:3]}
     for where, part in ((where, np.concatenate(part)) for where, part in parts.items()):
@@ -253,6 +256,18 @@ def oscillating_loss(case: Case) -> Finding | None:
         if turns:
             return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
     return None
+
+
+def _of_the_draw(case: Case, batch: int) -> float:
+    """Deviation of a batch's loss at chance that its share of rare classes makes, over the loss of chance; else 0."""
+    targets = None if case.program is None else case.program.targets
+    counts = np.array([] if targets is None else [count for count in targets.counts if count], dtype=float)
+    if case.chance_loss is None or len(counts) < 2 or batch < 1:
+        return 0.0
+    share = counts / counts.sum()
+    each = -np.log(share)
+    deviation = float(np.sqrt((share * (each - (share * each).sum()) ** 2).sum() / batch))
+    return deviation / case.chance_loss
 
 
 def _late(steps: np.ndarray, values: np.ndarray, updates: int) -> float:

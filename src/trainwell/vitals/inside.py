@@ -68,6 +68,7 @@ OF_A_SAMPLE = ("samples", "moments")
 CONVOLUTIONS = (nn.modules.conv._ConvNd,)
 NORMS = (nn.LayerNorm, nn.RMSNorm, nn.GroupNorm, nn.modules.batchnorm._NormBase)
 MOST_SAMPLES = 1024  # of a layer's output, evenly spaced; enough to tell shares of units
+MOST_RUNS = 4  # of a layer in one step that are kept
 MOST_PLACES = 256  # of a sample's output, evenly spaced; enough to tell their mean deviation
 EMPTY = torch.zeros(1, 0, 0)
 
@@ -118,10 +119,11 @@ def _silence() -> Callable[..., None]:
 
 
 class Inside:
-    """Looks into one or more forward passes of a training step; the last pass counts.
+    """Looks into one or more forward passes of a training step.
 
     Attributes:
-        views: (layer, function after it) → what its activations tell, and what their deviation within samples does.
+        views: (layer, function after it) → of each run of it, MOST_RUNS at the most, the last one last: what its
+            activations tell, and what their deviation over samples does.
         order: names of the layers as they were called. functions: the activation after a layer, by its name.
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
         bends: functions and layers that are not linear, of one pass.
@@ -131,7 +133,7 @@ class Inside:
     """
 
     def __init__(self, layers: list[Layer]) -> None:
-        self.views: dict[tuple[str, str], tuple[LayerView, LayerView]] = {}
+        self.views: dict[tuple[str, str], list[tuple[LayerView, LayerView]]] = {}
         self.order: list[str] = []
         self.functions: dict[str, str] = {}
         self.entering: Tensor | None = None
@@ -282,7 +284,8 @@ class Inside:
             apart = output.detach().flatten(1)
             apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_PLACES) or 1].float()
             seen = LayerView(layer.name, function, EMPTY, activation=apart[None]).without_samples(OF_A_SAMPLE)
-        self.views[layer.name, function] = view, seen
+        runs = self.views.setdefault((layer.name, function), [])
+        runs[MOST_RUNS - 1 :] = [(view, seen)]
 
 
 class _Mode(TorchFunctionMode):

@@ -20,7 +20,7 @@ MEMBER = [0]
 MOST = 16  # looks that wait
 OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
 OF_SAMPLES = "signal-std"
-Views = Mapping[tuple[str, str], tuple[LayerView, LayerView]]
+Views = Mapping[tuple[str, str], Sequence[tuple[LayerView, LayerView]]]
 Keys = Sequence[tuple[str, str]]  # layer, signal
 
 
@@ -74,12 +74,16 @@ class Looked:
 
 
 def _measured(views: Views) -> dict[tuple[str, str], Tensor]:
-    """(layer, signal) → (1,); of a layer that ran more than once the last counts."""
+    """(layer, signal) → (1,). Of a layer that ran more than once the last run counts, and the largest deviation.
+
+    (A layer may be run for rows of several sorts: of a boundary, all outputs may well be alike.)
+    """
     found = dict[tuple[str, str], Tensor]()
-    for (layer, _), (view, seen) in views.items():
-        if (left := MEASURES[OF_SAMPLES](seen)) is not None:
-            found[layer, OF_SAMPLES] = left
+    for (layer, _), runs in views.items():
+        left = [value for _, seen in runs if (value := MEASURES[OF_SAMPLES](seen)) is not None]
+        if left:
+            found[layer, OF_SAMPLES] = left[0] if len(left) == 1 else torch.stack(left).amax(0)
         for name in OF_LAYERS:
-            if (value := MEASURES[name](view)) is not None:
+            if (value := MEASURES[name](runs[-1][0])) is not None:
                 found[layer, name] = value
     return found

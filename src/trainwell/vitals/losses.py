@@ -119,19 +119,20 @@ def read_loss(loss: Tensor) -> LossReading:
         return _by_hand(loss)
     node, kind = found[0]
     below, compared = through(source(node))
-    after = path_to(node, loss.grad_fn)
+    path = path_to(node, loss.grad_fn)
+    after = frozenset(map(name_of, path))
     if kind != "nll":
         beta, delta = getattr(node, "_saved_beta", None), getattr(node, "_saved_delta", 1.0)
         ends = (delta, delta) if beta is None else (beta, 1.0)
-        terms = _terms(node, size(compared), after)
+        terms = _terms(node, size(compared), path)
         ends = ends if kind == "huber" else (1.0, 1.0)
-        more = not after & {"Add", "Sub"}, _weighted(node)
+        more = not after & {"Add", "Sub"}, _weighted(node, after)
         return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more)
     rows = shape_of(below)
-    terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, after)
+    terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, path)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
-    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node), _across(loss)
+    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node, after), _across(loss)
     return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms, *rest)
 
 
@@ -148,8 +149,13 @@ def _smoothed(loss: Tensor) -> bool:
     return names.count("LogSoftmax") == 1 and set(names) <= SMOOTHING | ALIASES
 
 
-def _weighted(node: Node) -> bool:
-    """Whether a loss of torch has weights of classes; after `backward` they are gone, but that they were is seen."""
+def _weighted(node: Node, after: frozenset[str]) -> bool:
+    """Whether classes or samples have weights; those of classes are gone after `backward`, but that they were is seen.
+
+    Losses of single samples that are multiplied before their mean is taken have weights, as the focal loss.
+    """
+    if getattr(node, "_saved_reduction", 1) == 0 and "Mul" in after:
+        return True
     for name in ("_saved_weight", "_saved_pos_weight"):
         try:
             if getattr(node, name, None) is not None:
@@ -159,18 +165,19 @@ def _weighted(node: Node) -> bool:
     return False
 
 
-def _terms(node: Node, compared: int, after: frozenset[str]) -> int:
+def _terms(node: Node, compared: int, path: list[Node]) -> int:
     """1 where the mean is taken, the number of terms where they are summed up; 0 where something else follows."""
     reduction = getattr(node, "_saved_reduction", 1)  # 0: none, 1: mean, 2: sum
+    after = frozenset(map(name_of, path))
     if reduction == 2:
         return 0 if after & {"Div", "Mul"} else compared  # as a sum over the batch that is divided by its size
     if reduction == 0 and after & {"Mean", "Sum"} and not after - ALIASES - {"Mean", "Sum"}:
-        return 1 if "Mean" in after else compared
+        return _summed(node, path)
     return int(reduction == 1)
 
 
-def path_to(node: Node, root: Node) -> frozenset[str]:
-    """Names of the operations that follow a node, up to the loss."""
+def path_to(node: Node, root: Node) -> list[Node]:
+    """The operations that follow a node, up to the loss."""
     came: dict[Node, Node | None] = {root: None}
     waiting = [root]
     while waiting and node not in came and len(came) < MOST_NODES:
@@ -179,11 +186,20 @@ def path_to(node: Node, root: Node) -> frozenset[str]:
             if child is not None and child not in came:
                 came[child] = last
                 waiting.append(child)
-    names, at = set[str](), came.get(node)
+    path, at = list[Node](), came.get(node)
     while at is not None:
-        names.add(name_of(at))
+        path.append(at)
         at = came[at]
-    return frozenset(names)
+    return path
+
+
+def _summed(node: Node, path: list[Node]) -> int:
+    """How many terms of a node's numbers were added up, and not divided by their number, on the way to the loss."""
+    terms = 1
+    for before, after in zip([node, *path], path, strict=False):
+        if name_of(after) == "Sum":
+            terms *= size(shape_of(before)) // max(1, size(shape_of(after)))
+    return terms
 
 
 def _by_hand(loss: Tensor) -> LossReading:
@@ -195,7 +211,8 @@ def _by_hand(loss: Tensor) -> LossReading:
     if power and len(differences) == 1 and not rest:
         compared = shape_of(differences[0])
         below, _ = through(source(differences[0]))
-        mean, alone = int("Mean" in names), "Add" not in names
+        mean = _summed(differences[0], path_to(differences[0], loss.grad_fn)) if "Mean" in names else 0
+        alone = "Add" not in names
         return LossReading(power, output_of(below), shape_of(below), compared, mean, alone=alone)
     logs = [node for node in nodes_above(loss.grad_fn) if name_of(node) == "LogSoftmax"]
     if len(logs) == 1 and not OTHERWISE & set(names):

@@ -52,9 +52,9 @@ class Windows:
         alike = len({len(part[0]) for part in self._judged}) == 1
         if not alike or min(self._trained_rows, self._judged_rows) < FEWEST:
             return 0.0
-        pairs = [tuple(pair) for pair in torch.cat(self._pairs).tolist()]
-        known = set(pairs)
-        if len({first for first, _ in known}) < DIFFERENT * len(set(pairs)) or len(known) < FEWEST:
+        pairs = {(one, other) for one, other in torch.cat(self._pairs).tolist()}
+        known = {pair for pair in pairs if pair[0] != pair[1]}  # the same again: padding, or nothing that moves
+        if len({first for first, _ in known}) < DIFFERENT * len(pairs) or len(known) < FEWEST:
             return 0.0
         judged = torch.cat(self._judged)
         middle = judged.shape[1] // 2
