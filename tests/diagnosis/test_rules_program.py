@@ -76,6 +76,10 @@ FAULTS: dict[str, tuple[str, Program]] = {
     "classes by distance": ("loss-output-mismatch", changed(loss=MSE)),
     "nll of raw outputs": ("loss-output-mismatch", changed(loss=read("nll"))),
     "relu before logits": ("loss-output-mismatch", changed(loss=read("cross-entropy", "relu"))),
+    "softplus on a regression": (
+        "loss-output-mismatch",
+        changed(loss=replace(MSE, output="softplus"), targets=NUMBERS),
+    ),
     "tanh on a regression": ("loss-output-mismatch", changed(loss=replace(MSE, output="tanh"), targets=NUMBERS)),
     "named a classification": (
         "loss-output-mismatch",

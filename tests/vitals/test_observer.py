@@ -111,3 +111,22 @@ def test_of_a_layer_that_runs_more_than_once_the_largest_deviation_counts(runs: 
     observer = train(Boundary(), 4, every=1, loss=loss)
     _, deviations = observer.record.series("signal-std", member=0, layer="out")
     np.testing.assert_allclose(deviations, seen, rtol=1e-5)
+
+
+def test_a_record_that_is_read_in_the_midst_of_a_look_changes_nothing() -> None:
+    def means(read: int) -> list[float]:
+        torch.manual_seed(1)
+        model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        optimizer = torch.optim.SGD(model.parameters(), 0.01)
+        observer = Observer(model, [optimizer], every=1)
+        for step in range(8):
+            loss = model(torch.randn(16, 4)).square().mean()
+            if step == read:
+                assert observer.record.members() == [0]
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            observer.step(loss)
+        return observer.record.series("activation-mean", member=0, layer="0")[1].tolist()
+
+    assert means(read=2) == means(read=9)

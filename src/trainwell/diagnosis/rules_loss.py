@@ -7,7 +7,14 @@ from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy, Severity
 from trainwell.vitals.program import Program
 
-BOUNDED = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0), "relu": (0.0, float("inf")), "softmax": (0.0, 1.0)}
+ENDLESS = float("inf")
+BOUNDED = {
+    "sigmoid": (0.0, 1.0),
+    "tanh": (-1.0, 1.0),
+    "relu": (0.0, ENDLESS),
+    "softplus": (0.0, ENDLESS),
+    "softmax": (0.0, 1.0),
+}
 """What an output function can give."""
 
 BEYOND = Threshold(

@@ -121,6 +121,9 @@ def _silence() -> Callable[..., None]:
 class Inside:
     """Looks into one or more forward passes of a training step.
 
+    Args:
+        layers: to look at. keep: moves what a view holds to where it may stay.
+
     Attributes:
         views: (layer, function after it) → of each run of it, MOST_RUNS at the most, the last one last: what its
             activations tell, and what their deviation over samples does.
@@ -132,7 +135,8 @@ class Inside:
             signal between them.
     """
 
-    def __init__(self, layers: list[Layer]) -> None:
+    def __init__(self, layers: list[Layer], keep: Callable[[LayerView], LayerView] = lambda view: view) -> None:
+        self._keep = keep
         self.views: dict[tuple[str, str], list[tuple[LayerView, LayerView]]] = {}
         self.order: list[str] = []
         self.functions: dict[str, str] = {}
@@ -278,12 +282,13 @@ class Inside:
         if not units.numel() or units.dim() != 2:
             return
         units = units.float()
-        view = LayerView(layer.name, function, EMPTY, activation=units[None]).without_samples(asked_of(function))
-        seen = view
+        whole = LayerView(layer.name, function, EMPTY, activation=units[None])
+        view = seen = self._keep(whole.without_samples(asked_of(function)))
         if output.dim() > 2:  # by sample: places of an image differ at their borders
             apart = output.detach().flatten(1)
             apart = apart[:MOST_SAMPLES, :: -(-apart.shape[1] // MOST_PLACES) or 1].float()
-            seen = LayerView(layer.name, function, EMPTY, activation=apart[None]).without_samples(OF_A_SAMPLE)
+            whole = LayerView(layer.name, function, EMPTY, activation=apart[None])
+            seen = self._keep(whole.without_samples(OF_A_SAMPLE))
         runs = self.views.setdefault((layer.name, function), [])
         runs[MOST_RUNS - 1 :] = [(view, seen)]
 

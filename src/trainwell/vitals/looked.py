@@ -18,10 +18,48 @@ MEMBER = [0]
 """Of a user's training there is one."""
 
 MOST = 16  # looks that wait
+BLOCK = 16_384  # numbers in a block of the store
+MOVED = ("highest", "lowest", "near")
 OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
 OF_SAMPLES = "signal-std"
 Views = Mapping[tuple[str, str], Sequence[tuple[LayerView, LayerView]]]
 Keys = Sequence[tuple[str, str]]  # layer, signal
+
+
+class Store:
+    """One place for the vectors that wait: small tensors kept between large ones would keep their memory in pieces."""
+
+    def __init__(self) -> None:
+        self._blocks: list[Tensor] = []
+        self._block = self._used = 0
+
+    def keep(self, view: LayerView) -> LayerView:
+        """The same with all that it holds moved here."""
+        for name, value in view.__dict__.items():
+            if name == "moments":
+                view.__dict__[name] = tuple(map(self._moved, value))
+            elif name in MOVED and value is not None:
+                view.__dict__[name] = self._moved(value)
+        return view
+
+    def empty(self) -> None:
+        """What was kept is not needed any more."""
+        self._block = self._used = 0
+
+    def _moved(self, vector: Tensor) -> Tensor:
+        count = vector.numel()
+        while self._block < len(self._blocks) and not self._fits(vector):
+            self._block, self._used = self._block + 1, 0
+        if self._block == len(self._blocks):
+            self._blocks.append(torch.empty(max(BLOCK, count), dtype=vector.dtype, device=vector.device))
+        place = self._blocks[self._block][self._used : self._used + count].view(vector.shape)
+        self._used += count
+        return place.copy_(vector)
+
+    def _fits(self, vector: Tensor) -> bool:
+        block = self._blocks[self._block]
+        alike = block.device == vector.device and block.dtype == vector.dtype
+        return alike and self._used + vector.numel() <= len(block)
 
 
 @dataclass(frozen=True)
@@ -40,11 +78,15 @@ class Looked:
 
     Args:
         record: where they are noted. scatter: what gradients of two updates in a row show, noted with them.
+
+    Attributes:
+        store: where what they saw lies.
     """
 
     def __init__(self, record: Record, scatter: Scatter) -> None:
         self._record, self._scatter = record, scatter
         self._waiting: list[Look] = []
+        self.store = Store()
 
     def add(self, look: Look) -> None:
         """After a look."""
@@ -53,8 +95,8 @@ class Looked:
             self.flush()
 
     @torch.no_grad()
-    def flush(self) -> None:
-        """Note all that waits; the numbers leave the device in one copy."""
+    def flush(self, *, within: bool = False) -> None:
+        """Note all that waits; the numbers leave the device in one copy. `within`: a look is under way."""
         waiting, self._waiting = self._waiting, []
         scatters = self._scatter.taken()
         keys, vectors = list[tuple[int, str, str]](), list[Tensor]()
@@ -66,6 +108,8 @@ class Looked:
         vectors += [value for _, _, value in scatters]
         if not vectors:
             return
+        if not within:
+            self.store.empty()  # what they hold was measured above
         numbers = torch.cat([v if v.dtype == torch.float32 else v.float() for v in vectors]).tolist()
         order = {name: i for look in waiting for i, name in enumerate(look.order)}
         seen = sorted(zip(keys, numbers, strict=True), key=lambda pair: (pair[0][0], order.get(pair[0][1], len(order))))

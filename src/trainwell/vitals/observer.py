@@ -233,7 +233,7 @@ class Observer:
         """Hooks for the step that comes."""
         began = self._pace.clock()
         if self._layers and self._pace.next <= self.steps + 1:
-            self._inside = Inside(self._layers)
+            self._inside = Inside(self._layers, self._looked.store.keep)
             self._inside.attach(self._root, deep=self._deep)
             self._named = dict(self._model.named_parameters(remove_duplicate=False))
             self._weights = Weights(self._named, learning(self._layers, self._named, self._held))
@@ -325,7 +325,8 @@ class Observer:
     def record(self) -> Record:
         """Signals by step, of member 0."""
         self.guarded(self._losses.flush)
-        self.guarded(self._looked.flush)
+        within = self._inside is not None and bool(self._inside.views)
+        self.guarded(lambda: self._looked.flush(within=within))
         return self._record
 
     def program(self) -> Program:

@@ -137,13 +137,17 @@ MOST = 1_000  # training rows
 def material(name: str) -> Material:
     """The rows of a set: shuffled, a quarter kept to judge by, inputs (and numbers to predict) standardised.
 
+    Pieces of one series overlap: the last quarter of its time is what is judged by.
+
     Images and sequences are standardised as a whole, so that their pixels and steps stay comparable.
     """
     load, architecture, task, bar = SOURCES[name]
     x, y = load()
-    order = np.random.default_rng(7).permutation(len(x))
-    x, y = torch.tensor(x[order]).float(), torch.tensor(y[order])
     kept = min(MOST, len(x) * 3 // 4)
+    order = np.random.default_rng(7).permutation(len(x))
+    if name == "next value":
+        order = np.concatenate([order[order < kept], order[order >= kept]])
+    x, y = torch.tensor(x[order]).float(), torch.tensor(y[order])
     known = x[:kept]
     axes = (0,) if architecture == "dense" else (tuple(range(x.dim() - 1)) if architecture == "recurrent" else (0, 2))
     if x.dim() == 4 or name == "rows":  # the pixels of an image have one scale
