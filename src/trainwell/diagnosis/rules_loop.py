@@ -55,10 +55,9 @@ def parameters_not_updated(case: Case) -> Finding | None:
     if stuck.idle:
         reasons.insert(0, (("all parameters",), "stay as they are: the optimizer never made a step"))
     if silent := _silent(case):
-        nothing = not case.finite("loss")[1].any()
-        equal, emptied = "is the loss a difference of equal things", "is it emptied between backward() and step()"
-        emptied = f"get a gradient of exactly 0: {equal if nothing else emptied}?"
-        reasons.insert(0, (("all parameters",), emptied))
+        zero = not case.finite("loss")[1].any()
+        why = "is the loss a difference of equal things" if zero else "is it emptied between backward() and step()"
+        reasons.insert(0, (("all parameters",), f"get a gradient of exactly 0: {why}?"))
     named = [(names, why) for names, why in reasons if names]
     if not named and stuck.everything:
         named = [(("all parameters",), "are frozen or in no optimizer")]

@@ -135,7 +135,7 @@ class Inside:
             signal between them.
     """
 
-    def __init__(self, layers: list[Layer], keep: Callable[[LayerView], LayerView] = lambda view: view) -> None:
+    def __init__(self, layers: list[Layer], keep: Callable[[LayerView], LayerView]) -> None:
         self._keep = keep
         self.views: dict[tuple[str, str], list[tuple[LayerView, LayerView]]] = {}
         self.order: list[str] = []

@@ -7,8 +7,8 @@ the last digit, at another place was cut from the same stretch of the same serie
 import torch
 from torch import Tensor
 
-SHORTEST, MOST_ROWS, MOST_PAIRS = 8, 512, 4096
-"""Steps that a window must have; windows judged by, and trained on, that are remembered."""
+SHORTEST, LONGEST, MOST_ROWS, MOST_PAIRS = 8, 512, 512, 4096
+"""Steps that a window must have, and that are looked at; windows judged by, and trained on, that are remembered."""
 
 FEWEST = 64
 """Windows of either kind that tell it (our assumption)."""
@@ -52,24 +52,22 @@ class Windows:
         alike = len({len(part[0]) for part in self._judged}) == 1
         if not alike or min(self._trained_rows, self._judged_rows) < FEWEST:
             return 0.0
-        pairs = {(one, other) for one, other in torch.cat(self._pairs).tolist()}
+        trained, judged = torch.cat(self._pairs), torch.cat(self._judged)
+        pairs = {(one, other) for one, other in trained.tolist()}
         known = {pair for pair in pairs if pair[0] != pair[1]}  # the same again: padding, or nothing that moves
         if len({first for first, _ in known}) < DIFFERENT * len(pairs) or len(known) < FEWEST:
             return 0.0
-        judged = torch.cat(self._judged)
-        middle = judged.shape[1] // 2
-        found = [
-            any(pair in known for j, pair in enumerate(zip(row, row[1:], strict=False)) if j != middle)
-            for row in judged.tolist()
-        ]
-        return sum(found) / len(found)
+        begins = torch.isin(judged[:, :-1], trained[:, 0])  # most numbers begin no pair: they are not looked up
+        begins[:, judged.shape[1] // 2] = False
+        places, numbers = begins.nonzero().tolist(), judged.tolist()
+        return len({i for i, j in places if (numbers[i][j], numbers[i][j + 1]) in known}) / len(judged)
 
 
 def series_of(x: Tensor) -> Tensor | None:
-    """Windows (B, T) as they are, or the first channel of (B, T, C) and (B, C, T); None of anything else."""
+    """Windows (B, T), or the first channel of (B, T, C) and (B, C, T), their first LONGEST steps; None of others."""
     if x.dim() not in (2, 3) or not x.is_floating_point() or len(x) < 2:
         return None
     x = x.detach()
     if x.dim() == 3:
         x = x[:, :, 0] if x.shape[1] >= x.shape[2] else x[:, 0]
-    return x if x.shape[1] >= SHORTEST else None
+    return x[:, :LONGEST] if x.shape[1] >= SHORTEST else None
