@@ -141,7 +141,7 @@ def watch(
     """Watch a training loop: name what goes wrong, with layer, step and figure as evidence.
 
     Nothing is changed: weights end bit for bit as without it. The loss is noted at every step; layers, gradients and
-    updates are looked at in steps 1, 2, 4, 8 …, where steps are short 1, 2, 4, 16, 64 …, and more often as far as a
+    updates are looked at in steps 1, 4, 8, 16 …, where steps are short 1, 4, 16, 64 …, and more often as far as a
     stated share of the time permits.
 
     Args:

@@ -21,9 +21,9 @@ from trainwell.vitals.scale import Scale, sums_of
 from trainwell.vitals.sequences import Memory
 from trainwell.vitals.sureness import Sureness
 
-SHARE = 0.003  # of the time, for looks between those at powers of two; what follows a look costs as much again
-SHORT, DENSE = 5e-2, 4
-"""Where a step takes less than so many seconds, powers of four do after step DENSE."""
+SHARE = 0.003  # of the time, for looks between those at powers; what follows a look costs as much again
+SHORT = 5e-2
+"""Where a step takes less than so many seconds, powers of four do."""
 
 FLUSH = 1024  # losses that wait on the device
 PAUSE = 64  # steps after a look that failed
@@ -217,7 +217,7 @@ class Batches:
 
 
 class Pace:
-    """When to look: each `every`-th step; or, with "auto", in steps 1, 2, 4, 8 … and as often as SHARE permits."""
+    """When to look: each `every`-th step; or, with "auto", in steps 1, 4, 8, 16 … and as often as SHARE permits."""
 
     def __init__(self, every: int | str) -> None:
         self.next, self.looks = (NEVER if every == 0 else 1), 0
@@ -241,7 +241,7 @@ class Pace:
             self.next = now + self._every
             return
         power, pace = 1 << now.bit_length(), self._pace(now)
-        if pace < SHORT and now >= DENSE and power.bit_length() % 2 == 0:
+        if pace < SHORT and power.bit_length() % 2 == 0:
             power *= 2
         wait = self._spent * (1 + 1 / self.looks) / (SHARE * pace) - now  # until the share has paid for one more
         self.next = max(now + 1, min(power, now + int(max(1.0, min(wait, float(NEVER)), 0.02 * now))))

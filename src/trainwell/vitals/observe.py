@@ -12,7 +12,7 @@ from trainwell.vitals.measures import MEASURES
 from trainwell.vitals.scatter import COMMON, SCATTER, apart
 
 LOOKS, APART = 12, 32
-"""Looks at a whole training beside those at powers of two, and updates between two of them at the least.
+"""Looks at a whole training beside those at powers of four, and updates between two of them at the least.
 
 A look takes a quarter to four fifths of the time of an update: so all take about one or two percent.
 """
@@ -21,14 +21,21 @@ Signal = tuple[str, str, Tensor]  # layer ("" for the whole network), signal, (K
 
 
 def sampling(every: int) -> WantsLayers:
-    """At which steps layers are shown: 1, 2, 4, 8 … while much happens, then each `every`-th. None for `every` = 0.
+    """At which steps layers are shown: 1, 4, 16, 64 … while much happens, and each `every`-th from 1 on; never for 0.
+
+    Where `every` is some epochs, these are their first batches, which are full ones.
 
     >>> [step for step in range(20) if sampling(6)(step)]
-    [1, 2, 4, 6, 12, 18]
+    [1, 4, 7, 13, 19]
     >>> [step for step in range(20) if sampling(0)(step)]
     []
     """
-    return lambda step: every > 0 and step > 0 and (step % every == 0 or (step < every and step & (step - 1) == 0))
+
+    def wanted(step: int) -> bool:
+        early = step < every and step & (step - 1) == 0 and step.bit_length() % 2 == 1
+        return every > 0 and step > 0 and ((step - 1) % every == 0 or early)
+
+    return wanted
 
 
 def spacing(updates: int) -> int:

@@ -4,7 +4,7 @@
     ...; loss.backward(); optimizer.step(); observer.step(loss, inputs=x, targets=y)
 
 Observation changes nothing, and costs a stated share of the time: the loss is noted at every step, the layers are
-looked at in steps 1, 2, 4, 8 …, and between them as often as the share permits.
+looked at in steps 1, 4, 8, 16 …, and between them as often as the share permits.
 """
 
 from collections import Counter
@@ -41,6 +41,10 @@ from trainwell.vitals.tracer import Tracer
 OFTEN = 128
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest. Later a third of the
 steps lie between them."""
+
+
+THIRD = 16
+"""The third look is at this step at the latest."""
 
 
 class Observer:
@@ -247,7 +251,7 @@ class Observer:
         began, sight = self._pace.clock(), self._sight
         assert self._weights is not None
         self._weights.before_update()
-        if len(self._optimizers) == 1 and self._pace.looks >= SETTLED:  # of several each has its own moment
+        if len(self._optimizers) == 1 and self.steps >= SETTLED:  # of several each has its own moment
             self._scatter.look(self._weights.parameters)
         if self._accumulation is not None:
             sight.accumulating[0] += self._accumulation.judge()
@@ -338,8 +342,9 @@ class Observer:
         settings |= {"training.batch_size": batches.usual} if batches.usual else {}
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
         count, rows = sight.updates, batches.rows
+        fewest = 3 if self.steps >= THIRD else 2  # looks that must agree
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
-        unreached = [n for n, times in sight.without_gradient.items() if count >= 3 and times >= count]
+        unreached = [n for n, times in sight.without_gradient.items() if count >= fewest and times >= count]
         modal = any(isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0 for m in self._model.modules())
         return Program(
             settings=settings,

@@ -15,7 +15,7 @@ from trainwell.engine.moment import MOST_NUMBERS
 from trainwell.engine.record import Record
 
 MOST_TENSORS = 8  # whose gradients are compared
-SETTLED = 4  # looks of a user's loop, after which gradients are compared: before, weights move too far between two
+SETTLED = 16  # steps of a user's loop, after which gradients are compared: before, weights move too far between two
 FEWEST = 4  # pairs of updates, below which no noise scale is told (our assumption)
 SCATTER, COMMON = "gradient-scatter", "gradient-common"
 
