@@ -1,17 +1,18 @@
 """What is gathered over the steps of a user's training: losses, batches, and when to look at the layers again."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainwell.engine.record import Record
 from trainwell.vitals.asked import Batch
+from trainwell.vitals.foreign import dense
 from trainwell.vitals.future import predicts_next
 from trainwell.vitals.inside import Inside
 from trainwell.vitals.looked import MEMBER
@@ -25,6 +26,7 @@ SHARE = 0.003  # of the time, for looks between those at powers; what follows a 
 SHORT = 5e-2
 """Where a step takes less than so many seconds, powers of four do."""
 
+THIRD = 16  # step of the third look, at the latest
 FLUSH = 1024  # losses that wait on the device
 PAUSE = 64  # steps after a look that failed
 WHOLE = 2048  # steps whose losses are noted one by one; later ones as means over a thousandth of the steps
@@ -50,6 +52,21 @@ class Sight:
     memory: tuple[Memory, ...] = ()
     accumulating: list[int] = field(default_factory=lambda: [0, 0])
     silent: list[int] = field(default_factory=lambda: [0, 0])
+
+    def gradients(self, named: Mapping[str, nn.Parameter], witness: nn.Parameter | None) -> None:
+        """Just before an update: which parameters have none, and whether that of the witness is 0."""
+        if witness is not None and witness.grad is not None:
+            self.silent[0] += not bool(dense(witness.grad).any())
+            self.silent[1] += 1
+        own = {id(p): name for name, p in reversed(list(named.items()))}  # of one that has two names the first
+        missing = [n for n, p in named.items() if p.grad is None and p.requires_grad and own[id(p)] == n]
+        self.without_gradient.update(missing)
+        self.updates += 1
+
+    def unreached(self, steps: int) -> list[str]:
+        """Parameters that had no gradient at any of three looks; at two, where `steps` leave no time for a third."""
+        enough = self.updates >= (3 if steps >= THIRD else 2)
+        return [name for name, times in self.without_gradient.items() if enough and times >= self.updates]
 
 
 class Losses:

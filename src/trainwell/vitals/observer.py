@@ -18,7 +18,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 from trainwell.engine.record import Record
 from trainwell.vitals.asked import Asked
 from trainwell.vitals.door import Door, Ears
-from trainwell.vitals.foreign import Accumulation, Weights, bare, dense, learning, witness_of
+from trainwell.vitals.foreign import Accumulation, Weights, bare, learning, witness_of
 from trainwell.vitals.gathered import Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
 from trainwell.vitals.looked import MEMBER, Look, Looked
@@ -41,10 +41,6 @@ from trainwell.vitals.tracer import Tracer
 OFTEN = 128
 """Steps between two copies of the weights, where steps are short: a NaN is traced with the newest. Later a third of the
 steps lie between them."""
-
-
-THIRD = 16
-"""The third look is at this step at the latest."""
 
 
 class Observer:
@@ -257,15 +253,9 @@ class Observer:
             sight.accumulating[0] += self._accumulation.judge()
             sight.accumulating[1] += 1
             self._accumulation = None
-        if self._witness is not None and (grad := self._witness.grad) is not None:
-            sight.silent[0] += not bool(dense(grad).any())
-            sight.silent[1] += 1
-        own = {id(p): name for name, p in reversed(self._named.items())}  # of one that has two names the first
-        missing = [n for n, p in self._named.items() if p.grad is None and p.requires_grad and own[id(p)] == n]
-        sight.without_gradient.update(missing)
         if not sight.updates:
             sight.symmetric = symmetric_layers(self._model, learning(self._layers, self._named, self._held))
-        sight.updates += 1
+        sight.gradients(self._named, self._witness)
         self._pace.spend(began)
 
     def _compare(self) -> None:
@@ -341,10 +331,8 @@ class Observer:
         settings["network.activation"] = functions[0][0] if functions else "identity"
         settings |= {"training.batch_size": batches.usual} if batches.usual else {}
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
-        count, rows = sight.updates, batches.rows
-        fewest = 3 if self.steps >= THIRD else 2  # looks that must agree
+        rows, unreached = batches.rows, sight.unreached(self.steps)
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
-        unreached = [n for n, times in sight.without_gradient.items() if count >= fewest and times >= count]
         modal = any(isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0 for m in self._model.modules())
         return Program(
             settings=settings,
