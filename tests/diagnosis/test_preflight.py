@@ -494,3 +494,28 @@ def test_a_loss_that_keeps_a_gradient_back_is_no_wrong_one() -> None:
     torch.manual_seed(0)
     found = trainwell.check(nn.Sequential(nn.Linear(5, 16), nn.Tanh(), nn.Linear(16, 2)), beta_nll, x, x[:, :1] ** 2)
     assert "gradient-check-failed" not in [f.kind for f in found]
+
+
+class OverEdges(nn.Module):
+    """Of each node, itself and the mean of those that edges come from."""
+
+    def __init__(self, links: Tensor | None = None) -> None:
+        super().__init__()
+        self.links, self.out = links, nn.Linear(10, 3)
+
+    def forward(self, x: Tensor, source: Tensor | None = None, target: Tensor | None = None) -> Tensor:
+        if source is None or target is None:
+            assert self.links is not None
+            return self.out(torch.cat([x, self.links[: len(x), : len(x)] @ x], 1))
+        return self.out(torch.cat([x, torch.zeros_like(x).index_add(0, target, x[source])], 1))
+
+
+def test_nodes_that_the_module_is_told_to_link_are_no_leak() -> None:
+    x, y = torch.randn(30, 5, generator=torch.Generator().manual_seed(0)), torch.arange(30) % 3
+    source, target = torch.arange(30).repeat(2), torch.cat([torch.arange(30).roll(1), torch.arange(30).roll(2)])
+    links = torch.ones(30, 30) / 30
+    torch.manual_seed(0)
+    for model, inputs in ((OverEdges(), (x, source, target)), (OverEdges(links), x)):
+        assert "batch-leak" not in [f.kind for f in trainwell.check(model, F.cross_entropy, inputs, y)]
+    mixing = OverEdges(torch.ones(40, 40) / 40)
+    assert "batch-leak" in [f.kind for f in trainwell.check(mixing, F.cross_entropy, x, y)]

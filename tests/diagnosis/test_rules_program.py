@@ -703,3 +703,72 @@ def test_far_leaps_again_and_again_are_a_warning_and_a_single_one_is_an_informat
     assert "loss-spike" in leaping(8, 30.0)
     assert "loss-spike" not in leaping(2, 30.0)
     assert "loss-spike" not in leaping(8, 3.0)
+
+
+FLAT = np.full(300, 1.09) + 0.01 * np.sin(np.arange(300))
+
+
+def judged_of(program: Program, held: float, train: float) -> Case:
+    """A training with five judgements of these losses."""
+    case = case_of(program)
+    for i in range(1, 6):
+        case.record.add(60 * i, "", "validation_loss", [0], [held])
+        case.record.add(60 * i, "", "train_loss", [0], [train])
+    return case
+
+
+def test_what_is_frozen_on_purpose_is_blamed_only_where_nothing_is_learned_on_top_of_it() -> None:
+    program = changed(stuck=Stuck(still=("embedding.weight",)))
+    assert kinds(case_of(program)) == []
+    assert kinds(case_of(program, FLAT))[0] == "parameters-not-updated"
+
+
+def test_one_layer_that_vanishes_is_a_wall_where_nothing_is_learned() -> None:
+    def shrunk(losses: np.ndarray) -> list[str]:
+        case = case_of(changed(settings={**SETTINGS, "optimizer.weight_decay": 2.0}), losses)
+        put(case, "weight-norm", "2", [(1, 4.0), (4, 3.8), (64, 1.0), (256, 1e-4)])
+        return kinds(case)
+
+    assert {"weights-collapse", "too-much-regularisation"} <= set(shrunk(FLAT))
+    assert shrunk(FALL) == []
+
+
+def test_of_very_many_wrong_labels_little_can_be_learned_and_right_ones_cost_less() -> None:
+    noisy = Shares(2000, 0.25, (0.3, 0.28, 0.25), float("nan"), 1.0)
+    assert kinds(judged_at(changed(sureness=noisy), 0.8)) == ["label-noise"]
+    for well in (
+        judged_at(changed(sureness=noisy), 1.0),
+        judged_at(changed(sureness=noisy._replace(skill=0.15)), 0.8),
+        judged_at(changed(sureness=noisy, dropout=0.3), 0.8),
+    ):
+        assert kinds(well) == []
+
+
+def test_rows_a_little_apart_are_drift_where_they_cost_many_times_as_much() -> None:
+    assert "data-drift" in kinds(judged_of(changed(apart=1.2), 0.7, 0.05))
+    assert "data-drift" not in kinds(judged_of(changed(apart=1.2), 0.2, 0.05))
+    assert "data-drift" not in kinds(judged_of(changed(apart=0.4), 0.7, 0.05))
+
+
+def test_statistics_for_evaluation_that_lag_are_named_where_judgements_are_the_worse_for_it() -> None:
+    lagging = changed(lagging=("norm", 0.06))
+    mode = RULES["wrong-mode"]
+    finding = mode(judged_of(lagging, 0.4, 0.1))
+    assert finding is not None and finding.severity == "warning" and finding.layer == "norm" and "6%" in finding.message
+    assert mode(judged_of(lagging, 0.12, 0.1)) is None
+    assert mode(judged_of(changed(lagging=("norm", 0.6)), 0.4, 0.1)) is None
+    assert mode(case_of(lagging)) is None  # nobody judged
+
+
+def test_a_rate_that_falls_from_step_to_step_is_known_between_two_looks_at_it() -> None:
+    def halved(every: int, end: float) -> list[str]:
+        losses = 1.0986 * np.concatenate([np.linspace(1, end, 60), np.full(540, end)])
+        case = case_of(HEALTHY, losses)
+        put(case, "learning_rate", "", [(step, 0.05 * 0.5 ** (step / every)) for step in (1, 4, 16, 64, 128, 300, 600)])
+        for layer in ("0", "2", "4"):
+            put(case, "update-ratio", layer, [(1, 1e-3), (16, 5e-3), (64, 8e-4), (256, 1e-10)])
+        return kinds(case)
+
+    assert halved(10, 0.45) == ["learning-rate-too-small"]  # a hundredth at step 67 of 600, though noted at 128
+    assert halved(10, 0.1) == []  # it was done
+    assert halved(30, 0.45) == []

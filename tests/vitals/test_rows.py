@@ -14,6 +14,17 @@ def test_equal_rows_have_equal_prints_and_others_do_not() -> None:
     assert prints_of(torch.randn(5)) is None
 
 
+def test_a_row_has_the_same_print_wherever_it_stands() -> None:
+    table = torch.randint(-9, 10, (24, 250)).float().T / 7  # column by column, as frames give their numbers
+    chosen = torch.randperm(250)[:32]
+    prints, some, double = prints_of(table), prints_of(table[chosen]), prints_of(table.double())
+    assert prints is not None and some is not None
+    assert some == [prints[i] for i in chosen.tolist()] and double == prints
+    signed, plain = (torch.tensor([[zero, 1.5], [0.0, 1.25], [1.0, 2.5], [2.0, 0.5]]) for zero in (-0.0, 0.0))
+    ours = prints_of(signed)
+    assert ours is not None and ours == prints_of(plain)
+
+
 def test_names_of_users_and_items_come_again_and_tell_nothing() -> None:
     assert prints_of(torch.randint(80, (64, 2))) is None
     assert prints_of(torch.randint(80, (64, 12))) is not None
@@ -127,3 +138,22 @@ def test_running_sums_equal_the_whole() -> None:
     assert torch.allclose(mean, x.double().mean(0)) and torch.allclose(std, x.double().std(0, correction=0), atol=1e-7)
     found = scale.extremes()
     assert found is not None and found["constant"] == 0.25
+
+
+def test_rows_of_names_meet_by_nature() -> None:
+    draw = torch.Generator().manual_seed(3)
+    people = torch.stack([(torch.rand(6000, generator=draw) ** 3 * n).long() for n in (3, 4, 2, 3, 2, 3, 4, 2, 3)], 1)
+    for data, leaks in ((people, False), (people + 0.0 * torch.rand(6000, 1), False)):
+        rows = Rows(Scale())
+        for batch in data[:800].split(80):
+            rows.train(batch)
+        rows.judge(data[3000:])
+        rows.keep()
+        assert (rows.leaked[0] > 0.02) == leaks
+    windows = torch.randint(50, (900, 24), generator=draw)  # of letters: what is equal is a copy
+    rows = Rows(Scale())
+    for batch in windows[:400].split(40):
+        rows.train(batch)
+    rows.judge(windows[300:])
+    rows.keep()
+    assert rows.leaked == (0.25, 100)

@@ -123,12 +123,14 @@ PROGRAM_KINDS: dict[str, Kind] = {
     ),
     "wrong-mode": Kind(
         "Training in evaluation mode, or judging in training mode.",
-        "The mode of modules at updates and judgements, where dropout or batch norm make a difference. Before a "
-        "training: functions that drop units in evaluation mode, and passes that set a mode themselves.",
+        "The mode of modules at updates and judgements, where dropout or batch norm make a difference, and how far "
+        "batch norm's statistics came. Before a training: functions that drop units in evaluation mode, and passes "
+        "that set a mode themselves.",
         (
             "model.train() is missing after an evaluation",
             "model.eval() is missing before it",
             "F.dropout(x) without training=self.training",
+            "a momentum of batch norm so small that its statistics stay what they were first",
         ),
         ("set the mode at the head of both loops",),
         ("R2 R3 (N0)", "TrainCheck"),

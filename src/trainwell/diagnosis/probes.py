@@ -47,7 +47,7 @@ LEAP = Threshold(10.0, healthy="0 … 1.5", origin="loss over its start while on
 def batch_leak(trial: Trial) -> Finding | None:
     """In evaluation a sample's outputs change when other samples of the batch do."""
     subject, count = trial.subject, trial.subject.samples
-    if count < 3:
+    if count < 3 or subject.linked:
         return None
     model = subject.copied().eval()
     with undisturbed(), torch.no_grad():

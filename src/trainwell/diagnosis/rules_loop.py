@@ -3,6 +3,7 @@
 from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
+from trainwell.diagnosis.rules_curve import not_learning
 
 MOSTLY = Threshold(
     0.5, healthy="0", origin="more often than not; once may be an experiment of the user's (our assumption)"
@@ -12,6 +13,10 @@ HITS = 2
 
 SILENT = 3
 """Looks that must all show no gradient at all."""
+
+LAGS = Threshold(0.3, healthy="0.6 … 1", origin="way of the statistics for evaluation from 0 and 1 (our assumption)")
+SETTLED, DEARER = 50, 1.5
+"""Updates in which they should have gone it, and times the training loss that the validation loss is (assumptions)."""
 
 LOSSY = 0.7
 """Rate of dropout from which a network that learns badly is blamed on it; Srivastava et al. 2014 use 0.2 to 0.5."""
@@ -61,6 +66,8 @@ def parameters_not_updated(case: Case) -> Finding | None:
     named = [(names, why) for names, why in reasons if names]
     if not named and stuck.everything:
         named = [(("all parameters",), "are frozen or in no optimizer")]
+    if not named and stuck.still and not_learning(case) is not None:
+        named = [(stuck.still, "are frozen, and nothing is learned on top of them")]
     if not named:
         return None
     names, why = named[0]
@@ -112,7 +119,7 @@ def wrong_mode(case: Case) -> Finding | None:
     in_eval = updates >= 8 and wrong > MOSTLY.value * updates
     in_train = judged >= 2 and noisy > MOSTLY.value * judged
     if not (in_eval or in_train):
-        return None
+        return _lags(case)
     share = wrong / updates if in_eval else noisy / judged
     what = (
         f"{wrong} of {updates} updates were made in evaluation mode: dropout and batch statistics are off in training"
@@ -129,6 +136,27 @@ def wrong_mode(case: Case) -> Finding | None:
         step=updates,
         evidence=MOSTLY.evidence(figure, share),
         remedies=(Remedy("set-the-mode", fix, {"training.mode": "train"}),),
+    )
+
+
+def _lags(case: Case) -> Finding | None:
+    """What batch norm takes in evaluation mode is still near its first values, and judgements are the worse for it."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    assert case.program is not None
+    layer, share = case.program.lagging
+    dearer = len(held) > 0 and len(train) == len(held) and float(held[-1]) > DEARER * float(train[-1])
+    if not (share < LAGS.value and case.updates >= SETTLED and dearer):
+        return None
+    return Finding(
+        "wrong-mode",
+        "warning",
+        f"In evaluation mode {layer} takes means and deviations that went {share:.0%} of their way from the first "
+        "ones: its momentum is so small that they lag behind those of the batches.",
+        layer=layer,
+        member=case.member,
+        step=case.updates,
+        evidence=LAGS.evidence("1 − (1 − momentum)ⁿ after n batches", share),
+        remedies=(Remedy("momentum", "leave the momentum of batch norm at 0.1: in torch it is the share of the new"),),
     )
 
 

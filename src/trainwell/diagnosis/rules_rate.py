@@ -29,6 +29,9 @@ that of chance, fell too early; where it fell AT_ONCE, a loss that is NOT_LOW is
 FULL, STILL_FALLING = 0.5, 0.1
 """So it is where the loss fell by this share from the third to the last quarter of the steps at the FULL rate."""
 
+NOTHING = 1e-12
+"""‖Δw‖/‖w‖ that counts as none."""
+
 NO_SLOPE = 1e-6
 """A gradient over that of chance below which nothing was clipped: there is none."""
 
@@ -130,10 +133,9 @@ def _starved(case: Case, layers: list[str]) -> Finding | None:
     _, losses = case.finite("loss")
     if case.program is None or not case.over or len(rates) < 4 or (losses <= 0).any():
         return None
-    low = np.flatnonzero(rates > FALLEN * rates.max())
-    since = int(steps[low[-1] + 1]) if low[-1] + 1 < len(steps) else case.updates
+    since = _fallen_at(steps, rates, case.updates)
     high = float(losses[-max(1, len(losses) // 10) :].mean()) / case.scale
-    path = max(_pace(case, layer, since) for layer in layers) * (case.updates - since)
+    path = max(_pace(case, layer, since, falling=True) for layer in layers) * (case.updates - since)
     bound = NOT_LOW if since <= AT_ONCE * case.updates or _fell_till_then(case) else STILL_HIGH
     if since > EARLY_END * case.updates or high < bound or path >= SHORT_PATH.value:
         return None
@@ -150,6 +152,17 @@ def _starved(case: Case, layers: list[str]) -> Finding | None:
             Remedy("slower-schedule", "call scheduler.step() once an epoch, or let it fall over the whole training"),
         ),
     )
+
+
+def _fallen_at(steps: np.ndarray, rates: np.ndarray, end: int) -> int:
+    """The step from which on the rate is FALLEN; between two at which it was noted, where it was on its way by then."""
+    last = int(np.flatnonzero(rates > FALLEN * rates.max())[-1])
+    if last + 1 == len(steps):
+        return end
+    if rates[last] > FULL * rates.max() or not rates[last + 1] > 0:
+        return int(steps[last + 1])
+    known, bound = np.log(rates[[last + 1, last]]), np.log(FALLEN * rates.max())
+    return int(np.ceil(np.interp(bound, known, steps[[last + 1, last]])))
 
 
 def _fell_till_then(case: Case) -> bool:
@@ -290,11 +303,16 @@ def leap_of_loss(case: Case) -> tuple[float, int]:
     return float(running_mean(relative).max()), int(lasting[relative > ABOVE].sum())
 
 
-def _pace(case: Case, layer: str, since: int = 1) -> float:
-    """Mean of ‖Δw‖/‖w‖ over all updates from one on, interpolated between those that were looked at."""
+def _pace(case: Case, layer: str, since: int = 1, *, falling: bool = False) -> float:
+    """Mean of ‖Δw‖/‖w‖ over all updates from one on, interpolated between those that were looked at; of one
+    that falls with the rate its logarithm is."""
     steps, values = case.finite("update-ratio", layer)
     wanted = np.arange(since, case.updates + 1)
-    return float(np.interp(wanted, steps, values).mean()) if len(steps) and len(wanted) else 0.0
+    if not len(steps) or not len(wanted):
+        return 0.0
+    if falling:
+        return float(np.exp(np.interp(wanted, steps, np.log(np.maximum(values, NOTHING)))).mean())
+    return float(np.interp(wanted, steps, values).mean())
 
 
 def _points_per_epoch(case: Case, points: int) -> int:

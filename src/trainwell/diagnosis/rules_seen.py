@@ -26,8 +26,12 @@ NOISE = Threshold(
     origin="share of targets that contradict the surer half of the outputs (our assumption; in the data rules 0.05)",
 )
 SEEN, SKILL, FADES, FADES_OF_TWO = 300, 0.3, (0.6, 0.4), (0.65, 0.55)
-"""Samples that tell it; errors of a constant guess that must be avoided; the surest fifth and tenth are wrong as often,
-by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
+"""Samples that tell it; share of the errors of a constant guess that must be avoided; the surest fifth and tenth are
+wrong as often, by these factors (as SURER in rules_data_labels: where classes merely overlap errors fade)."""
+
+LITTLE, CHEAPER = 0.2, 0.9
+"""Of very many wrong labels the best skill is less; then the rows judged by must cost less than those trained on, by
+this factor, as theirs are right (our assumptions)."""
 
 STRAYS = Threshold(
     0.12,
@@ -118,20 +122,22 @@ def label_noise(case: Case) -> Finding | None:
         return None
     if program.sureness.samples < SEEN and program.early.samples < SEEN:
         return _stray_numbers(case, program.strays)
-    if _contradicted(program.sureness):
-        return _wrong_labels(case, program.sureness, "")
     lower = _judged_lower(case)
-    if _contradicted(program.early) and _everywhere(case, program.early) and program.dropout == 0 and lower <= LOWER:
+    many = lower < CHEAPER and program.dropout == 0
+    if _contradicted(program.sureness, LITTLE if many else SKILL):
+        return _wrong_labels(case, program.sureness, "")
+    early = _contradicted(program.early, SKILL) and _everywhere(case, program.early)
+    if early and program.dropout == 0 and lower <= LOWER:
         told = f", before it knew them by heart; rows that it isn't trained on cost it {lower:.2f} times as much"
         return _wrong_labels(case, program.early, told)
     return None
 
 
-def _contradicted(shares: Shares) -> bool:
+def _contradicted(shares: Shares, least: float) -> bool:
     """Whether errors do not fade with sureness, and are of any class and any step."""
     samples, skill, (sure, surer, surest), taste, gathered = shares
     fades = FADES if taste == taste else FADES_OF_TWO
-    if samples < SEEN or skill < SKILL or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
+    if samples < SEEN or skill < least or sure <= NOISE.value or surer < fades[0] * sure or surest < fades[1] * sure:
         return False
     return not (taste > TASTE or gathered > GATHERED)
 

@@ -1,5 +1,7 @@
 """Rules on the rows that a user's loop trains on and judges by, beside each other: copies, leaks, drift."""
 
+import numpy as np
+
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_seen import ALL
@@ -15,8 +17,9 @@ OVERLAP = Threshold(
     origin="share of windows judged by that overlap one trained on; where a series is split by time, those at the "
     "border do (our assumption)",
 )
-SHIFTED = 0.7
-"""So many are enough where validation never gets below chance, though training does (our assumption)."""
+SHIFTED, DEARER = 0.7, 5.0
+"""So many are enough where validation never gets below chance, though training does, or mostly costs so many times as
+much as training (our assumptions)."""
 
 DRIFTED = Threshold(
     2.0, healthy="0 … 0.3", origin="deviations between the means of rows trained on and judged by (our assumption)"
@@ -119,11 +122,13 @@ def _overlapping(share: float) -> Finding | None:
 
 
 def _fails_there(case: Case) -> bool:
-    """Whether what was learned is of no use for the rows judged by, from the first judgement on."""
+    """Whether what was learned is of little use for the rows judged by, from the first judgement on."""
     (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
     if case.chance_loss is None or len(held) < 3 or len(train) != len(held):
         return False
-    return float(held.min()) > case.chance_loss and float(train[-1]) < 0.5 * case.chance_loss
+    if float(train[-1]) >= 0.5 * case.chance_loss:
+        return False
+    return float(held.min()) > case.chance_loss or float(np.median(held / np.maximum(train, 1e-12))) > DEARER
 
 
 def _unshuffled(case: Case) -> Finding | None:

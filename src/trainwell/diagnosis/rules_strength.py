@@ -28,6 +28,9 @@ FAINT = 0.02
 COLLAPSED = 0.2
 """Share of the first weights' size; healthy trainings keep 0.7 … 3 (TheDeepChecker: 95 % of the weights under 1e-5)."""
 
+VANISHED = 0.01
+"""The same of one layer, through which nothing comes any more (our assumption)."""
+
 STILL, RUNS_OFF = 1.3, 3.0
 """Growth in the last two fifths of the training: small first weights grow too, and then stay (our assumption)."""
 
@@ -79,6 +82,7 @@ def too_much_regularisation(case: Case) -> Finding | None:
     end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
     decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
     kept = _weights_kept(case)
+    kept = least if kept >= 0.5 and (least := _least_kept(case)[1]) < VANISHED else kept  # large ones shrink last
     decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.2
     dropped = program.dropout >= 0.7
     penalised = program.penalty is not None and program.penalty > 0.5
@@ -133,14 +137,16 @@ def _silenced(case: Case) -> Finding | None:
 
 
 def weights_collapse(case: Case) -> Finding | None:
-    """The weights of most layers shrank to a small part of what they were."""
-    kept = _weights_kept(case)
+    """The weights of most layers shrank to a small part of what they were; where nothing is learned, of one layer."""
+    (layer, least), kept, which = _least_kept(case), _weights_kept(case), "the middle layer"
+    if least < VANISHED and kept >= COLLAPSED and not case.learned:
+        kept, which = least, called(layer)
     if not kept < COLLAPSED or case.updates < POINTS:
         return None
     return Finding(
         "weights-collapse",
         "warning" if case.learned else "critical",
-        f"The weights collapse: those of the middle layer are {kept:.2g} of their first size.",
+        f"The weights collapse: those of {which} are {kept:.2g} of their first size.",
         member=case.member,
         step=case.updates,
         evidence={
@@ -276,10 +282,23 @@ def batch_too_large(case: Case) -> Finding | None:
 
 def _weights_kept(case: Case, since: float = 0.0) -> float:
     """Median over layers of ‖w‖ at the end over ‖w‖ after a share of the training; those that begin at 0 left out."""
-    ratios = []
+    ratios = _ratios(case, since)
+    return float(np.median(list(ratios.values()))) if ratios else 1.0
+
+
+def _least_kept(case: Case) -> tuple[str, float]:
+    """The layer of which the smallest share is left, and that share."""
+    ratios = _ratios(case)
+    layer = min(ratios, key=lambda name: ratios[name], default="")
+    return layer, ratios.get(layer, 1.0)
+
+
+def _ratios(case: Case, since: float = 0.0) -> dict[str, float]:
+    """‖w‖ at the end over ‖w‖ after a share of the training, by layer."""
+    ratios = {}
     for layer in case.layers("weight-norm"):
         steps, values = case.finite("weight-norm", layer)
         values = values[steps >= since * case.updates] if since else values
         if len(values) >= (2 if since else 3) and values[0] > 1e-3:
-            ratios.append(float(values[-1] / values[0]))
-    return float(np.median(ratios)) if ratios else 1.0
+            ratios[layer] = float(values[-1] / values[0])
+    return ratios

@@ -79,6 +79,17 @@ class Subject:
         return len(first) if same else 0
 
     @property
+    def linked(self) -> bool:
+        """Whether the module is told how samples hang together, as the nodes of a graph: by pairs of them, as edges or
+        as a matrix (B, B), among its inputs or kept in it."""
+        parts = list(self.inputs.values()) if isinstance(self.inputs, Mapping) else self.inputs
+        several = list(parts) if isinstance(parts, tuple | list) else []
+        count, beside = self.samples, [part for part in several[1:] if isinstance(part, Tensor) and part.dim()]
+        edges = any(not part.is_floating_point() and len(part) != count for part in beside)
+        kept = [t for m in self.model.modules() for t in [*vars(m).values(), *m.buffers()] if isinstance(t, Tensor)]
+        return edges or any(tuple(part.shape) == (count, count) for part in [*beside, *kept])
+
+    @property
     def x(self) -> Tensor | None:
         """The inputs, if they are one tensor."""
         return self.inputs if isinstance(self.inputs, Tensor) else None

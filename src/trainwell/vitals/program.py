@@ -25,7 +25,7 @@ class Stuck:
     """Parameters that do not learn, by the reason.
 
     Attributes:
-        frozen: of layers that look as they were first drawn, and don't require a gradient.
+        frozen: of layers that look as they were first drawn, and don't require a gradient. still: of others.
         unreached: without a gradient at every look. forgotten: in no optimizer though they look as first drawn.
         left_out: in no optimizer, of layers that were trained before. known: whether the optimizer is known.
         everything: whether nothing at all is trained. idle: whether the optimizer never made a step.
@@ -39,6 +39,7 @@ class Stuck:
     everything: bool = False
     idle: bool = False
     unregistered: tuple[str, ...] = ()
+    still: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,7 @@ class Program:
         training_in_eval: updates made in evaluation mode, and all updates.
         judged_in_train: judgements made in training mode, and all judgements.
         dropped: the function that dropped units in a pass in evaluation mode, or "".
+        lagging: the batch norm whose statistics for evaluation lag most, and the share of their way that they went.
         modal: whether the module has layers that the mode matters for, among its trained parts.
         stuck: parameters that do not learn.
         idle_biases: layers whose bias a norm after them takes away again.
@@ -96,6 +98,7 @@ class Program:
     training_in_eval: tuple[int, int] = (0, 0)
     judged_in_train: tuple[int, int] = (0, 0)
     dropped: str = ""
+    lagging: tuple[str, float] = ("", 1.0)
     modal: bool = False
     stuck: Stuck = field(default_factory=Stuck)
     idle_biases: tuple[str, ...] = ()
@@ -258,8 +261,10 @@ def stuck_parameters(
     trained = [n for n, p in named.items() if p.requires_grad and (not known or id(p) in held)]
     if known and held - {id(p) for p in named.values()}:  # what was replaced after the optimizer was made
         of_fresh |= {n for n in named if n not in unreached}
+    fixed = [n for n, p in named.items() if not p.requires_grad and n.endswith("weight")]
     return Stuck(
-        frozen=tuple(n for n, p in named.items() if not p.requires_grad and n in of_fresh and n.endswith("weight")),
+        frozen=tuple(n for n in fixed if n in of_fresh),
+        still=tuple(n for n in fixed if n not in of_fresh),
         unreached=tuple(n for n in unreached if named[n].requires_grad and n in trained and not _shifts(n, unreached)),
         forgotten=tuple(
             n for n, p in named.items() if known and p.requires_grad and id(p) not in held and n in of_fresh
@@ -277,6 +282,25 @@ def _shifts(name: str, unreached: Sequence[str]) -> bool:
     """Whether a bias gets no gradient and the weights beside it do, as where a loss takes a slope of the outputs."""
     layer, _, part = name.rpartition(".")
     return part == "bias" and f"{layer}.weight" not in unreached
+
+
+def lagging(model: nn.Module) -> tuple[str, float]:
+    """The batch norm whose statistics for evaluation went the smallest share of their way from the first ones, by its
+    momentum and the batches it saw, and that share; ("", 1) without one that saw batches.
+
+    >>> lagging(nn.BatchNorm1d(3))
+    ('', 1.0)
+    """
+    shares = {
+        name: 1 - (1 - module.momentum) ** int(module.num_batches_tracked)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.modules.batchnorm._NormBase)
+        and module.momentum is not None
+        and module.num_batches_tracked is not None
+        and int(module.num_batches_tracked) > 0
+    }
+    name = min(shares, key=lambda key: shares[key], default="")
+    return name, shares.get(name, 1.0)
 
 
 def unregistered(model: nn.Module) -> tuple[str, ...]:

@@ -1,8 +1,9 @@
 """Rows that were trained on and rows that were judged by: how many are alike, and how far apart the two lie."""
 
 from functools import lru_cache
-from math import isfinite, log
+from math import log
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -43,10 +44,11 @@ class Rows:
     def __init__(self, trained: Scale) -> None:
         self.doubled: list[float] = []
         self.trained, self.judged = trained, Scale()
-        self._trained: set[float] = set()
-        self._judged: list[set[float]] = []  # of each pass
+        self._trained: set[int] = set()
+        self._judged: list[set[int]] = []  # of each pass
         self.kept, self.windows = False, Windows()
         self._fine = [0, 0]  # batches in which no two rows are equal by nature, and all
+        self._names = False  # whether rows are a few whole numbers
         self._pairs = self._equal = 0.0  # of two rows of a batch
 
     @torch.no_grad()
@@ -60,6 +62,7 @@ class Rows:
         of_one = x.detach().flatten(1)[:, -1]
         self._fine[0] += x.is_floating_point() and len(set(of_one.tolist())) >= FINE * len(found)
         self._fine[1] += 1
+        self._names = not x.is_floating_point() and x[0].numel() <= FEW_COLUMNS
         self.doubled.append(1 - len(found) / count)
         self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
         if len(self._trained) < MOST:
@@ -88,14 +91,15 @@ class Rows:
     def leaked(self) -> tuple[float, int]:
         """Share of the rows trained on that were judged by, and how many they are, of those that were seen.
 
-        Less what chance makes of rows of few kinds: as often as two rows of a batch are equal, any two may be. Where
-        the first passes, or the last, hold none of them, rows of the training were looked at on purpose, beside others.
+        Less what chance makes of rows of few kinds, and of names: as often as two rows of a batch are equal, any two
+        may be. Where the first passes, or the last, hold none of them, rows of the training were looked at on purpose,
+        beside others.
         """
         if not self.kept or not self._trained or self._apart_on_purpose():
             return 0.0, 0
-        judged = set[float]().union(*self._judged)
+        judged = set[int]().union(*self._judged)
         both, alike = len(self._trained & judged), self._equal / max(1.0, self._pairs)
-        few = alike > FEW_KINDS and self._fine[0] < self._fine[1]
+        few = self._names or (alike > FEW_KINDS and self._fine[0] < self._fine[1])
         by_chance = CHANCE * (1 - (1 - min(alike, 1.0)) ** len(judged)) if few else 0.0
         return max(0.0, both / len(self._trained) - by_chance), both
 
@@ -146,8 +150,8 @@ class Rows:
         return float(ratio.median().exp()) if len(ratio) else 1.0
 
 
-def prints_of(x: Tensor) -> list[float] | None:
-    """A number for each row (B, …); None where rows can't be told apart by numbers."""
+def prints_of(x: Tensor) -> list[int] | None:
+    """A number for each row (B, …), the same at any place of any batch; None where rows can't be told apart."""
     if x.dim() < 2 or len(x) < 2 or x.is_complex():
         return None
     if not x.is_floating_point() and x[0].numel() <= FEW_NAMES:
@@ -155,8 +159,10 @@ def prints_of(x: Tensor) -> list[float] | None:
     flat = x.detach().flatten(1)[:, :MOST_COLUMNS].double()
     if _few_kinds(flat):
         return None
-    prints = (flat @ _weights(flat.shape[1], flat.device)).tolist()
-    return prints if all(map(isfinite, prints)) else None
+    if not bool(flat.isfinite().all()):
+        return None
+    bits = (flat + 0.0).view(torch.int64)  # 0 and -0 are one number
+    return ((bits ^ (bits >> 29)) * _weights(flat.shape[1], flat.device)).sum(1).tolist()
 
 
 def _few_kinds(flat: Tensor) -> bool:
@@ -173,4 +179,6 @@ def _few_kinds(flat: Tensor) -> bool:
 
 @lru_cache(maxsize=4)
 def _weights(columns: int, device: torch.device) -> Tensor:
-    return torch.arange(1, columns + 1, dtype=torch.float64, device=device).mul_(0.7548776662466927).sin_()
+    """Odd numbers (columns,): sums of their products, modulo 2⁶⁴, don't depend on the order as those of reals do."""
+    drawn = np.random.Generator(np.random.Philox(0)).integers(-(2**62), 2**62, columns)
+    return torch.from_numpy(2 * drawn + 1).to(device)
