@@ -35,7 +35,7 @@ from trainwell.vitals.program import (
 )
 from trainwell.vitals.scatter import SETTLED, Scatter
 from trainwell.vitals.sequences import along_the_batch, memories
-from trainwell.vitals.sureness import FIRST
+from trainwell.vitals.sureness import FIRST, SELDOM
 from trainwell.vitals.targets import targets_of
 from trainwell.vitals.tracer import Tracer
 
@@ -185,7 +185,7 @@ class Observer:
         value = self._losses.add(loss)
         if not self._root.training and not any(module.training for module in self._modules):
             self._in_eval += 1  # whoever sets parts of it sets them on purpose
-        if (not steps & 7 or steps <= FIRST) and self._sureness.wanted and isinstance(outputs, Tensor):
+        if (steps <= FIRST or steps % SELDOM == 0) and self._sureness.wanted and isinstance(outputs, Tensor):
             self._sureness.keep(outputs, targets)
         if steps < self._idle_until and value - value == 0:
             return

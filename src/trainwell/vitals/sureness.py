@@ -28,8 +28,8 @@ SNAPSHOTS = (1, 2, 4, 8)
 LEARNED = 0.3
 """Skill from which a snapshot tells of labels: before, errors are of what is not learned yet."""
 
-FIRST = 128
-"""Steps that are all kept; of later ones every eighth is."""
+FIRST, SELDOM = 128, 8
+"""Steps that are all kept; of later ones one in so many is."""
 
 EXPECTED = 2.0
 """Samples that a cell must let expect to be counted (Cochran 1954 permits so few in some cells)."""
