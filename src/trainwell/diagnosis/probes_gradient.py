@@ -74,7 +74,7 @@ def _worst(subject: Subject, model: nn.Module) -> tuple[float, str]:
 
 
 class _Steps(TorchFunctionMode):
-    """Notes functions without a gradient of their own."""
+    """Notes functions without a gradient of their own, and numbers of 64 bits that are cut to fewer."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -86,7 +86,10 @@ class _Steps(TorchFunctionMode):
         name = getattr(func, "__name__", "").strip("_")
         of_inside = bool(args) and isinstance(args[0], Tensor) and args[0].requires_grad and not args[0].is_leaf
         self.found |= name in STEPWISE or (name == "detach" and of_inside)
-        return func(*args, **(kwargs or {}))
+        output = func(*args, **(kwargs or {}))
+        if of_inside and args[0].dtype == torch.float64 and isinstance(output, Tensor):
+            self.found |= output.is_floating_point() and output.dtype != torch.float64
+        return output
 
 
 def _takes_steps(subject: Subject) -> bool:

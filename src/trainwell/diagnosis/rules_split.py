@@ -36,6 +36,15 @@ ELSEWHERE = Threshold(
     healthy="0 … 0.4",
     origin="deviations between the means of rows trained on and judged by, in one input of a table (our assumption)",
 )
+NUMBERS = ("squared", "absolute", "huber")
+FAR_OFF = Threshold(
+    3.0,
+    healthy="0.05 … 1.2",
+    origin="least validation loss over that of a constant guess on the rows trained on (our assumption)",
+)
+UNLIKE = 1.2
+"""Ratio of deviations that is enough where most judgements cost many times what training does (healthy 1 … 1.17)."""
+
 WORSE = 1.5
 """Times the training loss that the validation loss must be there (our assumption)."""
 
@@ -84,7 +93,7 @@ def train_test_leak(case: Case) -> Finding | None:
     share, both = program.leaked
     low, high = LEAKED
     if share <= low or both < 8:
-        return sees_the_future(program.future) or _overlapping(program.overlapping)
+        return sees_the_future(program.future) or _overlapping(program.overlapping) or _told(program.telling)
     partly = share < high
     return Finding(
         "train-test-leak",
@@ -101,6 +110,21 @@ def train_test_leak(case: Case) -> Finding | None:
             "rows": float(both),
         },
         remedies=(Remedy("split-first", "split rows once, before anything else, equal rows to the same side"),),
+    )
+
+
+def _told(place: int | None) -> Finding | None:
+    """One input tells the number to predict alone."""
+    if place is None:
+        return None
+    return Finding(
+        "train-test-leak",
+        "warning",
+        f"Input {place} gives the target away: one rises wherever the other does, in every row that was looked at. It "
+        "is the target itself, or was made from it, and won't be known of new rows.",
+        step=0,
+        evidence={"figure": "inputs that tell the target alone", "measured": 1.0, "threshold": 0.0, "healthy": "0"},
+        remedies=(Remedy("leave-it-out", "take the target, and what is known only with it, from the inputs"),),
     )
 
 
@@ -157,9 +181,11 @@ def data_drift(case: Case) -> Finding | None:
     if program is None:
         return None
     if not (program.apart > DRIFTED.value or (program.apart > SHIFTED and _fails_there(case))):
-        if program.stretched > STRETCHED.value:
+        if program.stretched > STRETCHED.value or (program.stretched > UNLIKE and _fails_there(case)):
             return _stretched(case)
-        return _elsewhere(case) if program.furthest[0] > ELSEWHERE.value else _unshuffled(case)
+        if program.furthest[0] > ELSEWHERE.value and (found := _elsewhere(case)) is not None:
+            return found
+        return _other_targets(case) or _unshuffled(case)
     return Finding(
         "data-drift",
         "warning",
@@ -188,6 +214,29 @@ def _elsewhere(case: Case) -> Finding | None:
         step=0,
         evidence=ELSEWHERE.evidence("|mean judged − mean trained| over the larger deviation, of one input", far),
         remedies=(Remedy("split-at-random", "draw the rows judged by from all rows, if new ones will be like all"),),
+    )
+
+
+def _other_targets(case: Case) -> Finding | None:
+    """From the first judgement on, numbers judged by cost far more than the mean of those trained on would."""
+    (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
+    program, chance = case.program, case.chance_loss
+    if program is None or chance is None or program.loss.kind not in NUMBERS or program.lagging[1] < 1:
+        return None
+    if len(held) < 5 or len(train) != len(held) or float(train[-1]) > 0.8 * min(chance, float(train[0])):
+        return None
+    dear = float(held.min()) / max(chance, 1e-12)
+    if dear < FAR_OFF.value or float(held.min()) < 0.8 * float(held[0]):  # what falls may be in other units
+        return None
+    return Finding(
+        "data-drift",
+        "warning",
+        f"The rows judged by cost {dear:.2g} times what a constant guess costs on the rows trained on, from the first "
+        "judgement on, while those are learned: their targets lie elsewhere.",
+        member=case.member,
+        step=0,
+        evidence=FAR_OFF.evidence("least validation loss over that of chance", dear),
+        remedies=(Remedy("split-at-random", "draw the rows judged by from all rows: the data may be sorted"),),
     )
 
 

@@ -21,6 +21,7 @@ from trainwell.vitals.rows import Rows
 from trainwell.vitals.scale import Scale, sums_of
 from trainwell.vitals.sequences import Memory
 from trainwell.vitals.sureness import Sureness
+from trainwell.vitals.telling import Telling
 
 SHARE = 0.003  # of the time, for looks between those at powers; what follows a look costs as much again
 SHORT = 5e-2
@@ -142,7 +143,8 @@ class Batches:
 
     Attributes:
         reading: what the loss is made of. targets: some of them. same: whether targets have the shape of the inputs.
-        rows: prints of those trained on and judged by. sizes: of the batches.
+        rows: prints of those trained on and judged by. telling: whether one input tells the target.
+        sizes: of the batches.
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given; names: of those
             that are whole numbers.
         penalties: share of the loss that is not loss_fn of outputs and targets.
@@ -156,7 +158,7 @@ class Batches:
         self.sequence: Tensor | None = None
         self.first = Batch()
         self.scale, self.outside, self.names, self.sizes = Scale(), Scale(), Scale(), Counter[int]()
-        self.rows = Rows(self.outside)
+        self.rows, self.telling = Rows(self.outside), Telling()
         self.penalties: list[float] = []
         self.ranges: list[tuple[float, float]] = []
         self.constant: list[bool] = []
@@ -187,6 +189,8 @@ class Batches:
             self.targets.append(y.detach()[:OF_A_BATCH].clone())
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape
+            if x is not None and x.dim():
+                self.telling.take(x, y)
         if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.numel():
             z = outputs.detach()
             if y is not None and self.reading.kind in (*CLASS_LOSSES, *NUMBER_LOSSES):
@@ -199,8 +203,13 @@ class Batches:
 
     @property
     def usual(self) -> int:
-        """The most frequent size of a batch; 0 before any."""
-        return max(self.sizes, key=lambda size: self.sizes[size], default=0)
+        """The most frequent size of a batch; 0 before any.
+
+        Without inputs that of the outputs in the loss, where these are of single samples or pairs; more may be steps.
+        """
+        few = self.reading.shape[:1] if self.reading.alone and len(self.reading.shape) == 2 else ()
+        unknown = few[0] if few and few[0] <= 2 else 0
+        return max(self.sizes, key=lambda size: self.sizes[size], default=unknown)
 
     @property
     def output_range(self) -> tuple[float, float] | None:

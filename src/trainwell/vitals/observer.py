@@ -357,6 +357,7 @@ class Observer:
             doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
             leaked=rows.leaked,
             overlapping=rows.windows.overlapping if rows.kept else 0.0,
+            telling=batches.telling.place,
             apart=rows.apart,
             stretched=rows.stretched,
             furthest=rows.furthest,

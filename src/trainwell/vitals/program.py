@@ -68,6 +68,7 @@ class Program:
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
         overlapping: share of the windows judged by that hold a piece of one trained on.
+        telling: the place of an input that tells the number to predict alone.
         doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
             were judged by. apart: how far the rows judged by lie from them, in deviations. stretched: how many times
             larger the deviation of the ones is than that of the others, in the middle input. furthest: how far they
@@ -109,6 +110,7 @@ class Program:
     doubled: float = 0.0
     leaked: tuple[float, int] = (0.0, 0)
     overlapping: float = 0.0
+    telling: int | None = None
     apart: float = 0.0
     stretched: float = 1.0
     furthest: tuple[float, int] = (0.0, 0)
@@ -199,13 +201,13 @@ def looks_untrained(module: nn.Module) -> bool:
 
 
 @torch.no_grad()
-def alike(matrix: Tensor, gates: int = 1) -> bool:
-    """Whether the rows of a weight matrix (gates·H, …) are all the same within each gate, H > 1."""
+def alike(matrix: Tensor, gates: int = 1, rounding: float = 0.0) -> bool:
+    """Whether the rows of a weight matrix (gates·H, …) are all the same within each gate, H > 1, up to `rounding`."""
     rows = matrix.detach().flatten(1)
     rows = rows.view(gates, -1, rows.shape[1]) if len(rows) % gates == 0 else rows[None]
     if rows.shape[1] < 2:
         return False
-    return bool((rows - rows[:, :1]).abs().max() <= 1e-6 * rows.abs().max())
+    return bool((rows - rows[:, :1]).abs().max() <= max(1e-6 * float(rows.abs().max()), rounding))
 
 
 def narrowest(model: nn.Module, chained: Iterable[tuple[str, str]], weighted: int) -> int:
@@ -235,11 +237,15 @@ def straight_pairs(model: nn.Module, chained: Mapping[tuple[str, str], bool]) ->
 def symmetric_layers(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ...]:
     """Layers of several units whose weights are all the same, and whose gradients are too."""
     named, found = dict(model.named_parameters(remove_duplicate=False)), []
+    slopes = [p.grad.detach().abs().max() for p in named.values() if p.grad is not None and not p.grad.is_sparse]
+    rounding = 1e-6 * float(torch.stack(slopes).max()) if slopes else 0.0
     for layer in layers:
         weights = [named[key] for key in layer.weights]
         gradients = [p.grad for p in weights if p.grad is not None and not p.grad.is_sparse]
         gates = gates_of(layer.module)
-        if not isinstance(layer.module, nn.Embedding) and all(alike(m, gates) for m in [*weights, *gradients]):
+        names = isinstance(layer.module, nn.Embedding | nn.EmbeddingBag)  # its rows are no units
+        same = all(alike(m, gates) for m in weights) and all(alike(g, gates, rounding) for g in gradients)
+        if same and not names:
             found.append(layer.name)
     return tuple(found)
 
