@@ -519,3 +519,18 @@ def test_nodes_that_the_module_is_told_to_link_are_no_leak() -> None:
         assert "batch-leak" not in [f.kind for f in trainwell.check(model, F.cross_entropy, inputs, y)]
     mixing = OverEdges(torch.ones(40, 40) / 40)
     assert "batch-leak" in [f.kind for f in trainwell.check(mixing, F.cross_entropy, x, y)]
+
+
+def test_a_loss_in_which_numbers_are_cut_to_32_bits_is_no_wrong_gradient() -> None:
+    def overlap(z: Tensor, y: Tensor) -> Tensor:  # as loops with mixed precision have it
+        p = z.float().sigmoid()
+        return F.binary_cross_entropy_with_logits(z.float(), y) + 1 - (2 * (p * y).sum() + 1) / (p.sum() + y.sum() + 1)
+
+    x = torch.randn(32, 1, 64, generator=torch.Generator().manual_seed(0))
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv1d(1, 8, 5, padding=2), nn.BatchNorm1d(8), nn.ReLU(), nn.MaxPool1d(2), nn.Upsample(scale_factor=2),
+        nn.Conv1d(8, 1, 1),
+    )  # fmt: skip
+    found = trainwell.check(net, overlap, x, (x > 0.5).float())
+    assert "gradient-check-failed" not in [f.kind for f in found]

@@ -772,3 +772,32 @@ def test_a_rate_that_falls_from_step_to_step_is_known_between_two_looks_at_it() 
     assert halved(10, 0.45) == ["learning-rate-too-small"]  # a hundredth at step 67 of 600, though noted at 128
     assert halved(10, 0.1) == []  # it was done
     assert halved(30, 0.45) == []
+
+
+def test_an_input_that_tells_the_target_alone_is_a_leak() -> None:
+    finding = RULES["train-test-leak"](case_of(changed(telling=21)))
+    assert finding is not None and finding.severity == "warning" and "Input 21" in finding.message
+
+
+def test_targets_that_lie_elsewhere_cost_more_than_chance_from_the_first_judgement_on() -> None:
+    numbers = changed(loss=MSE, targets=NUMBERS)
+
+    def judged(held: list[float], train: list[float], program: Program = numbers) -> list[str]:
+        case = case_of(program, FALL / 1.1)
+        for i, (one, other) in enumerate(zip(held, train, strict=True), start=1):
+            case.record.add(60 * i, "", "validation_loss", [0], [one])
+            case.record.add(60 * i, "", "train_loss", [0], [other])
+        return kinds(case)
+
+    falls = [0.5, 0.3, 0.2, 0.15, 0.12]
+    assert "data-drift" in judged([4.1, 3.9, 4.2, 4.0, 4.1], falls)
+    assert "data-drift" not in judged([40.0, 24.0, 16.0, 12.0, 9.6], falls)  # in other units
+    assert "data-drift" not in judged([0.5, 0.9, 1.8, 3.5, 4.2], falls)  # learned by heart, later
+    assert "data-drift" not in judged([4.1, 3.9, 4.2, 4.0, 4.1], falls, replace(numbers, lagging=("norm", 0.9)))
+    assert "data-drift" not in judged([4.1, 3.9, 4.2, 4.0, 4.1], falls, HEALTHY)  # of classes by heart it may be
+
+
+def test_rows_spread_a_little_unlike_are_drift_where_they_cost_many_times_as_much() -> None:
+    assert "data-drift" in kinds(judged_of(changed(stretched=1.3), 0.7, 0.05))
+    assert "data-drift" not in kinds(judged_of(changed(stretched=1.3), 0.2, 0.05))
+    assert "data-drift" not in kinds(judged_of(changed(stretched=1.1), 0.7, 0.05))

@@ -130,3 +130,39 @@ def test_a_record_that_is_read_in_the_midst_of_a_look_changes_nothing() -> None:
         return observer.record.series("activation-mean", member=0, layer="0")[1].tolist()
 
     assert means(read=2) == means(read=9)
+
+
+def test_units_that_begin_alike_are_told_though_rounding_sets_their_gradients_apart() -> None:
+    def bag(constant: bool) -> Observer:
+        torch.manual_seed(0)
+        net = nn.Sequential(nn.EmbeddingBag(60, 24), nn.Linear(24, 32), nn.Tanh(), nn.Linear(32, 5))
+        for p in net.parameters():
+            if constant and p.dim() == 2:
+                nn.init.constant_(p, 0.2)
+        words, classes = torch.randint(60, (50, 10)), torch.randint(5, (50,))
+        optimizer = torch.optim.Adam(net.parameters(), 5e-3)
+        observer = Observer(net, [optimizer])
+        for _ in range(4):
+            optimizer.zero_grad()
+            value = nn.functional.cross_entropy(net(words), classes)
+            value.backward()
+            optimizer.step()
+            observer.step(value, inputs=words, targets=classes)
+        return observer
+
+    assert bag(constant=True).program().symmetric == ("1",)
+    assert bag(constant=False).program().symmetric == ()
+
+
+@pytest.mark.parametrize(("rows", "batch"), [(1, 1), (2, 2), (16, 0)])
+def test_single_samples_are_known_from_the_loss_where_no_inputs_are_told(rows: int, batch: int) -> None:
+    model = nn.Linear(4, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    observer = Observer(model, [optimizer])
+    for _ in range(4):
+        optimizer.zero_grad()
+        value = nn.functional.mse_loss(model(torch.randn(rows, 4)), torch.randn(rows, 1))
+        value.backward()
+        optimizer.step()
+        observer.step(value)
+    assert observer.program().batch == batch

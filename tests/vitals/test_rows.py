@@ -64,6 +64,18 @@ def test_copies_of_rows_on_both_sides_are_a_leak_and_rows_of_few_kinds_are_none(
         assert len(both) > 50 and (rows.leaked[0] > 0.3) == leaks and (rows.leaked[0] > 0.02) == leaks
 
 
+def test_rows_of_many_different_numbers_are_copies_though_each_column_has_few() -> None:
+    draw = torch.Generator().manual_seed(6)
+    images = torch.randint(17, (200, 1, 8, 8), generator=draw) / 16.0
+    copied = images.repeat(4, 1, 1, 1)[torch.randperm(800, generator=draw)]
+    rows = Rows(Scale())
+    for batch in copied[:200].split(40):
+        rows.train(batch)
+    rows.judge(copied[600:])
+    rows.keep()
+    assert rows.leaked[0] > 0.3
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_training_rows_that_are_looked_at_beside_others_are_no_leak(first: bool) -> None:
     x, others = torch.randn(400, 3), torch.randn(200, 3)
