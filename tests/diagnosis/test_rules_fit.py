@@ -120,3 +120,11 @@ def test_a_network_that_does_not_learn_from_inputs_in_the_thousands_is_critical(
 
 def test_inputs_of_which_nothing_is_known_are_not_judged() -> None:
     assert SCALE(case_of()) is None
+
+
+def test_a_slight_rise_that_lasts_is_enough_where_training_is_far_below() -> None:
+    train, held = [0.65, 0.5, 0.3, 0.15, 0.1, 0.08], [0.68, 0.6, 0.55, 0.6, 0.8, 0.62]
+    assert FIT(case_of(train=train, validation=held))
+    assert FIT(case_of(train=train, validation=[0.68, 0.6, 0.55, 0.5, 0.48, 0.56])) is None  # one judgement is chance
+    assert FIT(case_of(train=[0.65, 0.5, 0.4, 0.35, 0.3, 0.28], validation=held)) is None
+    assert FIT(case_of(train=train, validation=[0.68, 0.4, 0.25, 0.27, 0.28, 0.27])) is None  # a small gap

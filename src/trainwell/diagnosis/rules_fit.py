@@ -48,8 +48,9 @@ BY_HEART = Threshold(
     healthy="0.5 … 23",
     origin="measured with HARM: validation loss over training loss; planted mostly ≥ 45",
 )
-SLIGHT_RISE, WIDE = 1.05, 0.5
-"""Rows were learned by heart: it shows in a slight rise, or in a gap of half the chance loss without any."""
+SLIGHT_RISE, WIDE, FAR_APART = 1.05, 0.5, 4.0
+"""Rows were learned by heart: it shows in a slight rise, or in a gap of half the chance loss without any; where the gap
+is so wide, a slight rise that lasts is enough from so many times the training loss on (our assumptions)."""
 
 LOST, SLIP, FALLS = 0.1, 0.02, 0.9
 """Or the metric loses this share of its best value, and so much at the least, while the training loss falls to this
@@ -272,8 +273,10 @@ class Gaps:
         risen = rise > RISE.value and harm > HARM and (ratio > APART or strong) and self._lasting(best, place)
         apart = ratio > BY_HEART.value and self.gap[place] > HARM
         risen = risen or (rise > SLIGHT_RISE and harm > CLIMB and ratio > APART and self._climbs(best, place))
+        far = rise > SLIGHT_RISE and ratio > FAR_APART and self.gap[place] > WIDE and self._lasting(best, place)
         return bool(
             risen
+            or far
             or self._metric_fell(place)
             or self._nothing_else(place)
             or (apart and (self.gap[place] > WIDE or (rise > SLIGHT_RISE and place - best >= LASTING)))
