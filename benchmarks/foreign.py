@@ -161,8 +161,8 @@ def main() -> None:
     if not paths:
         parser.error(f"no .py file in {', '.join(map(str, arguments.folders))}.")
     paths = paths[:: 10 if arguments.quick else 1]
-    told = all_of(judged, map(str, paths), [arguments.seed])
-    row, bars = figures(told, digest(paths))
+    which = digest(paths)
+    row, bars = figures(told := all_of(judged, map(str, paths), [arguments.seed]), which)
     publish([j.row for j in told] + [without_nan(row)], bars, as_json=arguments.json)
 
 

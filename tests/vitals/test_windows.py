@@ -74,6 +74,7 @@ def test_fine_rows_that_were_copied_often_before_the_split_are_a_leak() -> None:
     copied = torch.cat([common, rare.repeat(12, 1)])
     share, both = leak_of(copied)
     assert share > 0.05 and both > 20
-    copied[:, -1] = 0.0  # it can't be told whether rows are few by nature
-    assert leak_of(copied)[0] == 0.0
+    narrow = copied[:, :12].clone()
+    narrow[:, -1] = 0.0  # it can't be told whether rows are few by nature
+    assert leak_of(narrow)[0] == 0.0
     assert leak_of(common)[0] == 0.0
