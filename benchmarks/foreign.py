@@ -32,6 +32,7 @@ from trainwell.base import InputError
 from trainwell.diagnosis import KINDS, Finding
 
 RECALL, PRECISION, FALSE_ALARMS = 0.9, 0.85, 0.02  # asked for
+DOORS = ("watched", "checked")
 
 
 @dataclass(frozen=True)
@@ -67,17 +68,8 @@ class Judged:
         verdict = right if self.expected else "blamed" if self.kinds(*DOORS) else "silent"
         kinds = ", ".join(sorted(self.kinds(*DOORS)))
         told |= {"expected": list(self.expected), "also": list(self.also)}
-        return {
-            "program": self.program,
-            "verdict": verdict,
-            "kinds": kinds,
-            **told,
-            "seconds": self.seconds,
-            "error": self.error,
-        }
-
-
-DOORS = ("watched", "checked")
+        ends = {"seconds": self.seconds, "error": self.error}
+        return {"program": self.program, "verdict": verdict, "kinds": kinds, **told, **ends}
 
 
 def loaded(path: Path) -> ModuleType:
@@ -161,8 +153,9 @@ def main() -> None:
     if not paths:
         parser.error(f"no .py file in {', '.join(map(str, arguments.folders))}.")
     paths = paths[:: 10 if arguments.quick else 1]
-    which = digest(paths)
-    row, bars = figures(told := all_of(judged, map(str, paths), [arguments.seed]), which)
+    which = digest(paths)  # before they run: a folder may change meanwhile
+    told = all_of(judged, map(str, paths), [arguments.seed])
+    row, bars = figures(told, which)
     publish([j.row for j in told] + [without_nan(row)], bars, as_json=arguments.json)
 
 

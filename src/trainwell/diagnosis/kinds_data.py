@@ -58,7 +58,7 @@ DATA_KINDS: dict[str, Kind] = {
         "Rows of a part that equal a training row, target included, where nearly equal rows are rare (so it is no "
         "coincidence); inputs that tell 99.9 % of the target alone (of classes 99 %) while all others together do not; "
         "of sequences whose targets are the next inputs, outputs that change with later inputs; windows judged by that "
-        "hold a piece of a window trained on.",
+        "hold a piece of a window trained on; in a loop, the one input that rises wherever the number to predict does.",
         ("duplicates split apart", "an input made from the target", "preparation fitted on all rows"),
         ("split by group", "leave the input out", "drop rows that are in both parts"),
         ("P4 (N4)", "Kaufman et al. 2012", "deepchecks: 5 % of test rows in training", "UMLAUT: validation above 0.95"),
@@ -82,7 +82,8 @@ DATA_KINDS: dict[str, Kind] = {
     "data-drift": Kind(
         "Training rows and those of another part differ systematically.",
         "How well a forest tells the parts apart, out of sample (AUC 0.5: not at all), and by input the largest "
-        "distance of the two distribution functions. Parts drawn at random from the same rows are not compared.",
+        "distance of the two distribution functions. Parts drawn at random from the same rows are not compared. In a "
+        "loop: means and deviations of the inputs, and losses of the rows judged by beside those of chance.",
         ("parts from different times or places", "each part standardised by its own mean", "a sorted file cut in two"),
         ("split as it will be used", "prepare all parts by the training part", "inputs that do not drift"),
         ("P4 (N4)", "Rabanser et al. 2019, Failing Loudly", "Lopez-Paz & Oquab 2017, Classifier two-sample tests"),

@@ -5,6 +5,7 @@ import numpy as np
 from trainwell.diagnosis.case import Case, Threshold
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_seen import ALL
+from trainwell.vitals.losses import NUMBER_LOSSES
 
 DOUBLED = Threshold(0.3, healthy="0 … 0.1", origin="share of rows that are in their batch twice (our assumption)")
 LEAKED, GRAVE = (0.02, 0.9), 0.12
@@ -36,7 +37,6 @@ ELSEWHERE = Threshold(
     healthy="0 … 0.4",
     origin="deviations between the means of rows trained on and judged by, in one input of a table (our assumption)",
 )
-NUMBERS = ("squared", "absolute", "huber")
 FAR_OFF = Threshold(
     3.0,
     healthy="0.05 … 1.2",
@@ -221,7 +221,7 @@ def _other_targets(case: Case) -> Finding | None:
     """From the first judgement on, numbers judged by cost far more than the mean of those trained on would."""
     (_, held), (_, train) = case.finite("validation_loss"), case.finite("train_loss")
     program, chance = case.program, case.chance_loss
-    if program is None or chance is None or program.loss.kind not in NUMBERS or program.lagging[1] < 1:
+    if program is None or chance is None or program.loss.kind not in NUMBER_LOSSES or program.lagging[1] < 1:
         return None
     if len(held) < 5 or len(train) != len(held) or float(train[-1]) > 0.8 * min(chance, float(train[0])):
         return None

@@ -82,7 +82,8 @@ def too_much_regularisation(case: Case) -> Finding | None:
     end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
     decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
     kept = _weights_kept(case)
-    kept = least if kept >= 0.5 and (least := _least_kept(case)[1]) < VANISHED else kept  # large ones shrink last
+    _, least = _least_kept(case)
+    kept = least if kept >= 0.5 and least < VANISHED else kept  # of large ones much is left for long
     decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.2
     dropped = program.dropout >= 0.7
     penalised = program.penalty is not None and program.penalty > 0.5

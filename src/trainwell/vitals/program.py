@@ -243,9 +243,9 @@ def symmetric_layers(model: nn.Module, layers: Sequence[Layer]) -> tuple[str, ..
         weights = [named[key] for key in layer.weights]
         gradients = [p.grad for p in weights if p.grad is not None and not p.grad.is_sparse]
         gates = gates_of(layer.module)
-        names = isinstance(layer.module, nn.Embedding | nn.EmbeddingBag)  # its rows are no units
-        same = all(alike(m, gates) for m in weights) and all(alike(g, gates, rounding) for g in gradients)
-        if same and not names:
+        if isinstance(layer.module, nn.Embedding | nn.EmbeddingBag):  # its rows are no units
+            continue
+        if all(alike(m, gates) for m in weights) and all(alike(g, gates, rounding) for g in gradients):
             found.append(layer.name)
     return tuple(found)
 

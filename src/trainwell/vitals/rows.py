@@ -21,8 +21,9 @@ EXPECTED = 8.0
 MOVES = 0.05
 """Deviations of the middle input, below which one counts as constant (our assumption)."""
 
-RICH, MANY, MOST_SORTED = 16, 8, 256
-"""Columns, from which rows of so MANY different numbers are copies where they are equal; columns that are counted."""
+RICH, MANY, SOME = 16, 8, (16, 256)
+"""Columns, from which rows of so MANY different numbers are copies where they are equal; SOME rows and columns of a
+batch are counted."""
 
 MOST_COLUMNS = 4096
 CHANCE = 2.0  # times what is expected by chance, which is no leak
@@ -62,9 +63,9 @@ class Rows:
             return
         found, count = set(prints), len(prints)
         self.windows.train(x)
-        of_one = x.detach().flatten(1)[:, -1]
-        fine = len(set(of_one.tolist())) >= FINE * len(found) or _rich(x.detach().flatten(1))
-        self._fine[0] += x.is_floating_point() and fine
+        flat = x.detach().flatten(1)
+        fine = len(set(flat[:, -1].tolist())) >= FINE * len(found)
+        self._fine[0] += x.is_floating_point() and (fine or _rich(flat))
         self._fine[1] += 1
         self._names = not x.is_floating_point() and x[0].numel() <= FEW_COLUMNS
         self.doubled.append(1 - len(found) / count)
@@ -171,7 +172,7 @@ def prints_of(x: Tensor) -> list[int] | None:
 
 def _rich(flat: Tensor) -> bool:
     """Whether rows hold many different numbers: two of them are not equal by chance, however few those of a column."""
-    some = flat[:RICH, :MOST_SORTED].sort(1).values
+    some = flat[: SOME[0], : SOME[1]].sort(1).values
     return some.shape[1] >= RICH and int(((some.diff(dim=1) != 0).sum(1) + 1).median()) >= MANY
 
 
