@@ -28,7 +28,7 @@ import torch
 import trainwell
 from benchmarks.diagnosis import all_of, share, without_nan
 from benchmarks.harness import Bar, at_least, at_most, options, publish
-from trainwell.base import InputError
+from trainwell.base import InputError, did_you_mean
 from trainwell.diagnosis import KINDS, Finding
 
 RECALL, PRECISION, FALSE_ALARMS = 0.9, 0.85, 0.02  # asked for
@@ -66,6 +66,7 @@ class Judged:
         told = {door: [f"{kind}: {message}" for kind, message in getattr(self, door)] for door in DOORS}
         right = "found" if self.found(*DOORS) else "missed"
         verdict = right if self.expected else "blamed" if self.kinds(*DOORS) else "silent"
+        verdict = verdict if self.error is None else "raised"
         kinds = ", ".join(sorted(self.kinds(*DOORS)))
         told |= {"expected": list(self.expected), "also": list(self.also)}
         ends = {"seconds": self.seconds, "error": self.error}
@@ -86,7 +87,9 @@ def loaded(path: Path) -> ModuleType:
     if lacking := [name for name in ("EXPECTED", "run", "check_args") if not hasattr(module, name)]:
         raise InputError(f"{path.name} must have {', '.join(lacking)}.")
     if unknown := [kind for kind in (*module.EXPECTED, *getattr(module, "ALSO", ())) if kind not in KINDS]:
-        raise InputError(f"{path.name} expects '{unknown[0]}', which is no kind of finding.")
+        raise InputError(
+            f"{path.name} expects '{unknown[0]}', which is no kind of finding.{did_you_mean(unknown[0], KINDS)}"
+        )
     return module
 
 

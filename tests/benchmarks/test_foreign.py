@@ -56,13 +56,14 @@ def test_a_program_is_judged_through_both_doors(tmp_path: Path) -> None:
     ("text", "reason"),
     [
         ("EXPECTED = ()", "must have run, check_args"),
-        (PROGRAM.format(expected='("learning-rate",)', rate="1"), "expects 'learning-rate'"),
+        (PROGRAM.format(expected='("overfiting",)', rate="1"), "Did you mean 'overfitting'"),
         ("1 / 0", "ZeroDivisionError"),
     ],
 )
 def test_what_is_no_program_is_told(tmp_path: Path, text: str, reason: str) -> None:
     (tmp_path / "odd.py").write_text(text, encoding="utf-8")
-    assert reason in str(judged(str(tmp_path / "odd.py"), 0).error)
+    told = judged(str(tmp_path / "odd.py"), 0)
+    assert reason in str(told.error) and told.row["verdict"] == "raised"
 
 
 MADE = [

@@ -44,7 +44,8 @@ def gradients_accumulate(case: Case) -> Finding | None:
 
 
 def parameters_not_updated(case: Case) -> Finding | None:
-    """Parameters that get no gradient, are in no optimizer, or are frozen as they were first drawn."""
+    """Parameters that get no gradient, are in no optimizer, are frozen as they were first drawn, or at all where nothing
+    is learned."""
     program = case.program
     if program is None:
         return None
@@ -109,7 +110,8 @@ HEED_THE_MODE = "pass training=self.training to F.dropout, and a rate of 0 to at
 
 
 def wrong_mode(case: Case) -> Finding | None:
-    """Updates made in evaluation mode, or judgements in training mode, of a module for which that matters."""
+    """Updates made in evaluation mode, or judgements in training mode, of a module for which that matters; or batch
+    norm that takes in evaluation mode what it began with, by a momentum that is too small."""
     program = case.program
     if program is not None and program.dropped:
         return _drops_always(case, program.dropped)

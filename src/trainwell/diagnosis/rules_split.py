@@ -86,7 +86,8 @@ def sees_the_future(change: float) -> Finding | None:
 
 
 def train_test_leak(case: Case) -> Finding | None:
-    """Rows that were trained on are judged by; or a module for sequences sees what it is to predict."""
+    """Rows that were trained on are judged by; a module for sequences sees what it is to predict; or one input tells
+    it."""
     program = case.program
     if program is None:
         return None
@@ -176,7 +177,7 @@ def _unshuffled(case: Case) -> Finding | None:
 
 
 def data_drift(case: Case) -> Finding | None:
-    """Rows judged by lie far from those trained on, in most inputs."""
+    """Rows judged by lie far from those trained on, in most inputs, or their targets do."""
     program = case.program
     if program is None:
         return None
