@@ -44,8 +44,8 @@ def gradients_accumulate(case: Case) -> Finding | None:
 
 
 def parameters_not_updated(case: Case) -> Finding | None:
-    """Parameters that get no gradient, are in no optimizer, are frozen as they were first drawn, or at all where nothing
-    is learned."""
+    """Parameters that get no gradient, are in no optimizer, are frozen as they were first drawn, or at all where
+    nothing is learned."""
     program = case.program
     if program is None:
         return None
