@@ -413,6 +413,24 @@ def test_the_watchdog_barks_when_the_store_is_gone(watched: Watched) -> None:
     assert watched.lost.wait(5)
 
 
+def test_a_program_that_ends_while_the_watchdog_asks_the_store_keeps_its_exit_code() -> None:
+    """Eight of them that never pause: without a stop at the end, one comes back into a Python that is gone."""
+    code = f"""
+import os, time, torch.distributed as dist
+from datetime import timedelta
+from trainwell.engine import watchdog
+os.environ.update(MASTER_ADDR="localhost", MASTER_PORT="{free_port()}")
+store = dist.TCPStore("localhost", int(os.environ["MASTER_PORT"]), None, True, timedelta(seconds=60), False)
+watchdog.timedelta = lambda seconds: timedelta(seconds=60)
+dogs = [watchdog.Watchdog(0, 1, 1e-7) for _ in range(8)]
+time.sleep(0.2)
+raise SystemExit(2)
+"""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, timeout=100)
+    assert (done.returncode, done.stderr) == (2, "")
+
+
 def test_a_lost_process_ends_the_program_even_where_its_main_thread_hangs(tmp_path: Path) -> None:
     code = "import threading, time; from trainwell.engine.watchdog import end_process\n"
     code += "threading.Timer(0.1, end_process).start(); time.sleep(60)"

@@ -1,5 +1,6 @@
 """Whether the other processes of a training still live: each counts, all look, and none waits for ever."""
 
+import atexit
 import os
 import sys
 import threading
@@ -39,6 +40,7 @@ class Watchdog:
         self._calm, self._stopped = threading.Event(), threading.Event()
         self._thread = threading.Thread(target=self._watch, name="trainwell-watchdog", daemon=True)
         self._thread.start()
+        atexit.register(self.stop)  # a thread that comes back from the store into a Python that ends aborts the process
 
     def calm(self) -> None:
         """Go on counting for the others, but do not mind any more when one of them has gone."""
@@ -49,6 +51,7 @@ class Watchdog:
         self._calm.set()
         self._stopped.set()
         self._thread.join(1.0)
+        atexit.unregister(self.stop)
 
     def _key(self, rank: int) -> str:
         return f"trainwell/{self._start}/alive/{rank}"
