@@ -12,7 +12,7 @@ from trainwell.vitals.losses import LossReading
 from trainwell.vitals.program import Program, Stuck
 from trainwell.vitals.sequences import Memory
 from trainwell.vitals.strays import strays
-from trainwell.vitals.sureness import Shares
+from trainwell.vitals.sureness import Follows, Shares
 from trainwell.vitals.targets import Targets
 
 CLASSES = Targets("multiclass", 400, 3, (130, 140, 130), False, True, False, 0, 2, 1, 0.8, 0.66, 0.7)
@@ -801,3 +801,59 @@ def test_rows_spread_a_little_unlike_are_drift_where_they_cost_many_times_as_muc
     assert "data-drift" in kinds(judged_of(changed(stretched=1.3), 0.7, 0.05))
     assert "data-drift" not in kinds(judged_of(changed(stretched=1.3), 0.2, 0.05))
     assert "data-drift" not in kinds(judged_of(changed(stretched=1.1), 0.7, 0.05))
+
+
+def test_rows_that_hold_one_number_only_are_named_instead_of_their_being_alike() -> None:
+    scale = {"largest_mean": 0.1, "largest_std": 0.2, "constant": 0.4, "inputs": 784.0}
+    assert kinds(case_of(changed(doubled=0.6, blank=0.6), input_scale=scale)) == ["constant-input"]
+    assert kinds(case_of(changed(doubled=0.6, blank=0.05), input_scale=scale)) == ["duplicate-rows"]
+
+
+def test_where_rows_are_copied_nearly_all_may_be_judged_by_and_all_are_on_purpose() -> None:
+    assert kinds(case_of(changed(leaked=(0.94, 96), doubled=0.06))) == ["train-test-leak"]
+    assert kinds(case_of(changed(leaked=(0.94, 96)))) == kinds(case_of(changed(leaked=(1.0, 96), doubled=0.06))) == []
+
+
+def test_a_layer_that_stands_still_is_out_of_step_sooner() -> None:
+    def apart(slow: float) -> list[str]:
+        case = case_of(HEALTHY)
+        put(case, "update-ratio", "4", [(step, slow) for step in (1, 4, 16, 64, 256)])
+        put(case, "update-ratio", "0", [(step, 2000 * slow) for step in (1, 4, 16, 64, 256)])
+        return kinds(case)
+
+    assert "layers-out-of-step" in apart(5e-7) and "layers-out-of-step" not in apart(5e-6)
+
+
+def test_heavy_momentum_makes_waves() -> None:
+    def waves(momentum: float, height: float) -> list[str]:
+        program = changed(settings={**SETTINGS, "optimizer.momentum": momentum})
+        return kinds(case_of(program, (FALL + 0.1) * np.exp(height * np.sin(np.arange(300) / 12))))
+
+    assert waves(0.99, 0.5) == ["oscillating-loss"]
+    assert waves(0.9, 0.5) == waves(0.99, 0.1) == []
+
+
+def test_outputs_that_explain_next_to_nothing_of_many_rows_follow_nothing() -> None:
+    noisy = 1.0 + 0.1 * np.random.default_rng(0).standard_normal(600)  # chance was measured on a few batches: 1.0986
+    hardly, weakly = (changed(loss=MSE, targets=NUMBERS, follows=Follows(2048, 3.5, part)) for part in (0.006, 0.03))
+    assert kinds(case_of(hardly, noisy)) == ["not-learning"]
+    assert kinds(case_of(weakly, noisy)) == []
+
+
+def test_rows_that_are_learned_while_no_judgement_gets_below_chance_are_learned_in_vain() -> None:
+    def judged_by(held: Any) -> list[str]:
+        case = judged(case_of(HEALTHY, np.linspace(1.1, 0.95, 300)), held, 0.4 + 0.01 * np.arange(10) % 3)
+        for i in range(1, 11):
+            case.record.add(30 * i, "", "train_loss", [0], [1.1 - 0.015 * i])
+        return kinds(case)
+
+    assert judged_by(np.r_[np.linspace(1.10, 1.08, 5), np.linspace(1.085, 1.11, 5)]) == ["not-learning"]
+    assert "not-learning" not in judged_by(np.linspace(1.10, 0.96, 10))
+
+
+def test_a_loss_that_falls_so_slowly_that_it_stays_at_chance_is_of_a_rate_too_small() -> None:
+    def at(losses: np.ndarray) -> list[str]:
+        return kinds(at_speed(case_of(HEALTHY, losses), 3e-4))
+
+    assert "learning-rate-too-small" in at(np.linspace(1.3, 1.12, 300))
+    assert "learning-rate-too-small" not in at(1.12 + 0.01 * np.sin(np.arange(300) / 20))

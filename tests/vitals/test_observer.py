@@ -166,3 +166,17 @@ def test_single_samples_are_known_from_the_loss_where_no_inputs_are_told(rows: i
         optimizer.step()
         observer.step(value)
     assert observer.program().batch == batch
+
+
+def test_old_gradients_are_looked_for_only_where_gradients_are_numbers() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.1)
+    observer = Observer(model, [optimizer], every=1)
+    for step in range(30):
+        loss = model(torch.randn(16, 4)).square().mean() * (float("nan") if step > 9 else 1.0)
+        loss.backward()  # and nothing empties them
+        optimizer.step()
+        observer.step(loss)
+    hits, looks = observer.program().accumulating
+    assert hits == looks <= 10

@@ -169,3 +169,11 @@ def test_rows_of_names_meet_by_nature() -> None:
     rows.judge(windows[300:])
     rows.keep()
     assert rows.leaked == (0.25, 100)
+
+
+def test_rows_of_one_number_are_counted_where_many_are_equal() -> None:
+    rows, x = Rows(Scale()), torch.randint(0, 250, (20, 9)).float()
+    rows.train(x)
+    assert rows.blank == 0.0
+    rows.train(torch.cat([x[:5], torch.zeros(15, 9)]))
+    assert rows.blank == 0.75

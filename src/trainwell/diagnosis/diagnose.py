@@ -11,7 +11,6 @@ from trainwell.diagnosis.rules_axis import batch_leak
 from trainwell.diagnosis.rules_curve import (
     loss_not_the_metric,
     not_learning,
-    oscillating_loss,
     underfitting,
 )
 from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
@@ -38,6 +37,7 @@ from trainwell.diagnosis.rules_strength import (
     weights_grow,
 )
 from trainwell.diagnosis.rules_stretch import loss_spike, plateau, slow_start
+from trainwell.diagnosis.rules_swing import oscillating_loss
 from trainwell.diagnosis.rules_units import dead_units, saturated_units
 
 Rule = Callable[[Case], Finding | None]

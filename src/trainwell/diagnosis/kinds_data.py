@@ -16,8 +16,8 @@ DATA_KINDS: dict[str, Kind] = {
     ),
     "constant-input": Kind(
         "An input has the same value in all training rows, and tells nothing.",
-        "Inputs whose values are all equal; information, unless all of them are.",
-        ("a column without information", "corner pixels of images", "a fault in the preparation"),
+        "Inputs whose values are all equal; information, unless all of them are, or whole rows hold one number.",
+        ("a column without information", "corner pixels of images", "whole numbers divided by // 255"),
         ("leave the column out", "look why it never changes"),
         ("P4 (N4)", "TheDeepChecker: feature std 0"),
         """

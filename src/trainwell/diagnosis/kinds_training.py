@@ -39,7 +39,8 @@ TRAINING_KINDS: dict[str, Kind] = {
     ),
     "oscillating-loss": Kind(
         "The loss swings up and down without getting lower.",
-        "Swings of the mean loss in the second half: their size against chance, how many, and that it gets no lower.",
+        "Swings of the mean loss in the second half: their size against chance, how many, and that it gets no lower. "
+        "With a momentum of 0.98 and more, waves of half the loss are enough.",
         ("learning rate somewhat too large", "momentum too large", "batches too small"),
         ("smaller or falling learning rate", "larger batches", "less momentum"),
         ("D6 B8 (N0–N4)", "AutoTrainer: swings ≥ 0.03 in a fifth of the epochs"),
@@ -52,7 +53,8 @@ TRAINING_KINDS: dict[str, Kind] = {
     ),
     "not-learning": Kind(
         "The loss never gets below that of chance, and no other finding says why.",
-        "The best mean of the training loss against that of the best constant prediction, after enough updates.",
+        "The best mean of the training loss against that of the best constant prediction, after enough updates; "
+        "and whether any judgement was ever below it.",
         ("targets that the inputs do not tell", "labels shuffled against inputs", "a fault in the program"),
         (
             "overfit ten rows first (`trainwell check`)",

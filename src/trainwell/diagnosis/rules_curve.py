@@ -1,8 +1,8 @@
-"""Rules on the shape of the loss curve (row B8): it never falls, falls still, swings, or is not what is wanted."""
+"""Rules on the shape of the loss curve (row B8): it never falls, falls still, or is not what is wanted."""
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, median, running_mean
+from trainwell.diagnosis.case import Case, Threshold, running_mean
 from trainwell.diagnosis.edits import adam, edit, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -39,25 +39,6 @@ CLEAR = 2.0
 FEW = 100
 """Updates before which a loss that is still that of chance is no verdict (our assumption)."""
 
-SWING = Threshold(
-    1.0,
-    healthy="0 … 0.6",
-    origin="swings of the mean loss as a share of chance; AutoTrainer counts swings of 0.03 in the accuracy",
-)
-FAST, THROWN, SLOW = 0.1, 0.3, 0.02
-"""‖Δw‖/‖w‖ above which the rate throws weights about (as THROWN in rules_rate); this share of a swing counts then. With
-less than SLOW in all layers later on, half of it of weights that were thrown, it is the batches that swing, as where
-one in hundred samples is of the rare class."""
-
-DRAWN = 6.0
-"""Deviations that a swing must have of what the draw of a batch makes: three up and three down."""
-
-STABLE = 64
-"""Samples in a batch, from which its loss does not swing by that of chance by itself (our assumption)."""
-
-SWINGS = 4
-"""So many of them in the second half of the training."""
-
 TOGETHER = Threshold(
     0.5, healthy="-1 … 0", origin="TheDeepChecker: |correlation| < 0.5; overfitting moves both up for a while"
 )
@@ -73,8 +54,14 @@ SLIGHTLY = 0.98
 PAIRED, FOLLOWED = 512, 2.5
 """Rows from which a correlation tells that outputs follow nothing; Student's t below which they don't."""
 
+MANY_PAIRED, EXPLAINED = 2048, 0.01
+"""Rows of which a correlation that is surely there, but explains no more than this, is next to nothing (assumption)."""
+
 NEARLY = 0.8
 """A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
+
+NONE_BELOW, NEAR = 0.97, 0.95
+"""Share of chance that no judgement was below, and the training loss is (our assumptions)."""
 
 SAME, ALIKE = 4, 1e-7
 """So many judgements with losses that differ by no more than this: the weights make no difference (our assumption)."""
@@ -89,14 +76,14 @@ def not_learning(case: Case) -> Finding | None:
     _, losses = case.finite("loss")
     if not judgeable(case) or case.updates < FEW or not len(losses):
         return None
-    told = _always_alike(case) or _at_chance(case, losses)
+    told = _always_alike(case) or _at_chance(case, losses) or _in_vain(case)
     if told is None:
         return None
     what, figures = told
     return Finding(
         "not-learning",
         "critical",
-        f"{what}.",
+        what if what.endswith("?") else f"{what}.",
         member=case.member,
         step=case.updates,
         evidence=dict(zip(("figure", "measured", "threshold", "healthy"), figures, strict=True)),
@@ -127,9 +114,9 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     if best < NEARLY * case.chance_loss or _a_little(case, losses, best):
         return None  # not surely below chance, and not surely at it
     if blind and case.program is not None:
-        samples, t, _ = case.program.follows
+        samples, t, explained = case.program.follows
         what = f"After {case.updates} updates the outputs have nothing to do with the targets: Student's t of their "
-        what += f"rank correlation is {t:.2g} over the last {samples} rows"
+        what += f"rank correlation is {t:.2g} over the last {samples} rows, and {max(explained, 0):.1%} is explained"
         return what, ("Student's t of the rank correlation of outputs and targets", t, FOLLOWED, "20 and more")
     place = "is still that" if best < (1 + BEGUN) * case.chance_loss else "is not even down to that"
     what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
@@ -137,12 +124,26 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     return what, ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
 
 
+def _in_vain(case: Case) -> tuple[str, Figures] | None:
+    """A training loss that falls while no judgement was ever below chance, in words and figures."""
+    (_, held), (_, train), chance = case.finite("validation_loss"), case.finite("train_loss"), case.chance_loss
+    if chance is None or len(held) < JUDGED or len(train) != len(held) or not HALF < float(train[-1]) / chance < NEAR:
+        return None
+    best = float(running_mean(held).min()) / chance
+    if not NONE_BELOW < best < 1 + BEGUN or float(held[-2:].mean()) < chance * best:
+        return None
+    what = f"The training loss falls, but of {len(held)} judgements none is clearly below chance ({best:.0%} of it at "
+    what += "best): rows are learned, and nothing that holds for others. Do the targets belong to their rows"
+    return what + "?", ("best mean validation loss over that of chance", best, NONE_BELOW, "0 … 0.9")
+
+
 def _follows_nothing(case: Case) -> bool:
     """Whether the newest outputs have nothing to do with their targets, which a loss near chance tells less surely."""
     if case.program is None:
         return False
     samples, t, explained = case.program.follows
-    return samples >= PAIRED and t < FOLLOWED and explained < 1 - SLIGHTLY
+    hardly = samples >= MANY_PAIRED and -EXPLAINED < explained < EXPLAINED
+    return hardly or (samples >= PAIRED and t < FOLLOWED and explained < 1 - SLIGHTLY)
 
 
 def _a_little(case: Case, losses: np.ndarray, best: float) -> bool:
@@ -174,7 +175,7 @@ def underfitting(case: Case) -> Finding | None:
     share, high = fall / max(top - float(end.mean()), 1e-12), float(end.mean()) / max(case.chance_loss, 1e-12)
     begun = top - float(end.mean()) > BEGUN * case.chance_loss
     steady = (share > STEADY.value and fall > CLEAR * noise) or (high > HALF and _straight(read, top))
-    if not (steady and high > HIGH and begun) or _worsens(case):
+    if not (steady and high > HIGH and begun) or _worsens(case) or _in_vain(case) is not None:
         return None
     return Finding(
         "underfitting",
@@ -235,71 +236,6 @@ def _too_simple(case: Case, high: float) -> Finding | None:
     )
 
 
-def oscillating_loss(case: Case) -> Finding | None:
-    """In the second half, the last quarter or the middle the loss swings widely, up and down, and gets no lower."""
-    _, losses = case.finite("loss")
-    batch = int(case.setting("training.batch_size", 0) or 0)
-    if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
-        return None
-    looks = [case.finite("update-ratio", layer) for layer in case.layers("update-ratio")]
-    speeds = [median(curve) for curve in looks]
-    thrown = max(speeds, default=0.0) > FAST
-    if looks and max(_late(*curve, case.updates) for curve in looks) < (SLOW / 2 if thrown else SLOW):
-        return None
-    size = max(SWING.value * (THROWN if thrown else 1.0), DRAWN * _of_the_draw(case, batch))
-    quarters = np.array_split(losses, 4)
-    parts = {"second half": quarters[2:], "last quarter": quarters[3:], "middle half": quarters[1:3]}
-    for where, part in ((where, np.concatenate(part)) for where, part in parts.items()):
-        read = part if thrown or batch >= STABLE else running_mean(part)  # small batches swing by themselves
-        unsure = thrown and (batch < STABLE or where == "middle half")  # then only of a loss that is not low
-        turns = _restless(read / case.scale, size, NEARLY if unsure else HIGH)
-        if turns:
-            return _swinging(case, where, turns, size, float(np.ptp(read)) / case.scale)
-    return None
-
-
-def _of_the_draw(case: Case, batch: int) -> float:
-    """Deviation of a batch's loss at chance that its share of rare classes makes, over the loss of chance; else 0."""
-    targets = None if case.program is None else case.program.targets
-    counts = np.array([] if targets is None else [count for count in targets.counts if count], dtype=float)
-    if case.chance_loss is None or len(counts) < 2 or batch < 1:
-        return 0.0
-    share = counts / counts.sum()
-    each = -np.log(share)
-    deviation = float(np.sqrt((share * (each - (share * each).sum()) ** 2).sum() / batch))
-    return deviation / case.chance_loss
-
-
-def _late(steps: np.ndarray, values: np.ndarray, updates: int) -> float:
-    """The median after the first quarter of the training; the last one where nothing was looked at since."""
-    late = values[steps >= updates / 4]
-    return float(np.median(late)) if len(late) else float(values[-1]) if len(values) else 0.0
-
-
-def _restless(read: np.ndarray, size: float, low: float) -> int:
-    """How often a part of a loss curve, in units of chance, turned after a swing; 0 where it got lower, or is low."""
-    half = len(read) // 2
-    turns, gain = _swings(read, size), float(np.mean(read[:half]) - np.mean(read[half:]))
-    calm = turns < max(SWINGS, len(read) // 30) or gain > SWING.value or float(np.median(read)) < low
-    return 0 if calm else turns
-
-
-def _swinging(case: Case, where: str, turns: int, size: float, largest: float) -> Finding:
-    return Finding(
-        "oscillating-loss",
-        "warning",
-        f"The loss swings: in the {where} of the training it went up and down {turns} times by more than {size:.0%} of "
-        "that of chance.",
-        member=case.member,
-        step=case.updates // 2,
-        evidence=SWING.evidence("largest swing over the chance loss", largest, swings=float(turns)),
-        remedies=offered(
-            rate(case, 1 / 3, "smaller steps stay in the valley"),
-            edit(case, "falling-rate", "a rate that falls lets the loss settle", {"schedule.name": "cosine"}),
-        ),
-    )
-
-
 def loss_not_the_metric(case: Case) -> Finding | None:
     """The metric falls when the loss falls, by rank, or does not follow a loss that halves: it tells something else."""
     (_, losses), (_, metrics) = case.finite("validation_loss"), case.finite("validation_metric")
@@ -342,18 +278,3 @@ def read_curve(case: Case) -> np.ndarray | None:
     if not judgeable(case) or points < FEWEST:
         return None
     return np.array([part.mean() for part in np.array_split(losses, points)])
-
-
-def _swings(values: np.ndarray, size: float) -> int:
-    """How many times a curve turned after going up or down by more than `size`.
-
-    >>> _swings(np.array([0.0, 1.0, 0.0, 1.0, 0.9, 1.1]), 0.5)
-    2
-    """
-    turns, rising, extreme = 0, bool(values[-1] > values[0]), values[0]
-    for value in values[1:]:
-        if (value > extreme) == rising:
-            extreme = value
-        elif abs(value - extreme) > size:
-            turns, rising, extreme = turns + 1, not rising, value
-    return turns

@@ -28,6 +28,8 @@ APART = Threshold(
     healthy="1 … 300",
     origin="largest over smallest median ‖Δw‖/‖w‖ of layers; row B7 wants about 1e-3 in each",
 )
+STANDING, NEARLY_APART = 1e-6, 1e3
+"""‖Δw‖/‖w‖ below which a layer stands still, and the ratio that is enough then (slowest of healthy programs: 8e-5)."""
 
 
 COLLAPSED = Threshold(
@@ -104,7 +106,7 @@ def layers_out_of_step(case: Case) -> Finding | None:
         return None
     slow, fast = min(speeds, key=lambda k: speeds[k]), max(speeds, key=lambda k: speeds[k])
     ratio = speeds[fast] / speeds[slow]
-    if ratio <= APART.value:
+    if ratio <= (NEARLY_APART if speeds[slow] < STANDING else APART.value):
         return None
     return Finding(
         "layers-out-of-step",

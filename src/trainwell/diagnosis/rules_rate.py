@@ -5,7 +5,7 @@ import numpy as np
 from trainwell.diagnosis.case import EARLY, LEARNED, Case, Curve, Threshold, begun, called, median, running_mean
 from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
-from trainwell.diagnosis.rules_curve import NEARLY
+from trainwell.diagnosis.rules_curve import FEW, NEARLY
 from trainwell.diagnosis.rules_layers import shrinking_activations
 
 ENOUGH_UPDATES = 10
@@ -19,6 +19,10 @@ SHORT_PATH = Threshold(
     healthy="0.1 … 60",
     origin="measured: planted too small rates ≤ 0.023, healthy recipes ≥ 0.079 (testing.faults)",
 )
+SLOWLY, PARTS = 4.0, 8
+"""So many times as long a path is short too where nothing was learned, though the loss fell in each of so many parts
+of FEW updates and more (our assumptions; no healthy program that learned nothing has a path under 0.4)."""
+
 LITTLE_GAIN = 0.2
 """A loss that lost a larger share than this, and is below chance, has learned on however short a path (assumption)."""
 
@@ -100,7 +104,8 @@ def learning_rate_too_small(case: Case) -> Finding | None:
     gain = 1 - float(smooth[-1] / max(smooth[0], 1e-12))
     stays = gain < LITTLE_GAIN or not case.learned
     signal = SIGNAL[0] < gradient < SIGNAL[1] or _clipped(case, layers)
-    if not (path < SHORT_PATH.value and signal and stays):
+    short = SHORT_PATH.value * (SLOWLY if gain < LITTLE_GAIN and _falls_on(case, losses) else 1.0)
+    if not (path < short and signal and stays):
         return None
     used = case.learning_rate
     return Finding(
@@ -116,6 +121,14 @@ def learning_rate_too_small(case: Case) -> Finding | None:
             rate(case, 100, "tenfold may not be enough where the weights hardly move"),
         ),
     )
+
+
+def _falls_on(case: Case, losses: np.ndarray) -> bool:
+    """Whether the loss fell from part to part of the training, and is that of chance still."""
+    if not case.over or case.learned or len(losses) < FEW:
+        return False
+    means = [part.mean() for part in np.array_split(losses, PARTS)]
+    return bool((np.diff(means) < 0).all())
 
 
 def _clipped(case: Case, layers: list[str]) -> bool:

@@ -12,6 +12,10 @@ ALL = Threshold(1.0, healthy="0 … 0.2", origin="share of inputs that never cha
 MANY, COLUMNS = 0.3, 64
 """Share of so few inputs that never change, from which columns of a table were lost (our assumption)."""
 
+BLANK = Threshold(
+    0.3, healthy="0 … 0.05", origin="share of rows that hold the same number in all inputs (our assumption)"
+)
+
 RARE = Threshold(
     0.95,
     healthy="0.1 … 0.9",
@@ -66,9 +70,11 @@ is below: whoever is surer than that does not doubt the labels (our assumptions)
 
 
 def constant_input(case: Case) -> Finding | None:
-    """No input ever changes: the network is fed the same row again and again."""
+    """No input ever changes: the network is fed the same row again and again, or rows that hold nothing."""
     if case.program is None or case.input_scale is None:
         return None
+    if case.program.blank > BLANK.value and case.input_scale.get("constant", 0.0) < ALL.value:
+        return _blank(case, case.program.blank)
     share = case.input_scale.get("constant", 0.0)
     if share <= 0:
         return None
@@ -85,6 +91,21 @@ def constant_input(case: Case) -> Finding | None:
         evidence=ALL.evidence("share of inputs that never change", share),
         remedies=(
             Remedy("look-at-a-batch", "print two rows as the network gets them, and follow them back to the file"),
+        ),
+    )
+
+
+def _blank(case: Case, share: float) -> Finding:
+    """Rows that are the same number all over."""
+    return Finding(
+        "constant-input",
+        "warning",
+        f"{share:.0%} of the rows of a batch hold the same number in all inputs: what was in them got lost.",
+        member=case.member,
+        step=0,
+        evidence=BLANK.evidence("share of rows that hold one number only", share),
+        remedies=(
+            Remedy("look-at-a-batch", "print a row as the network gets it: was it divided as whole numbers, by //?"),
         ),
     )
 

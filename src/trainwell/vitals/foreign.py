@@ -104,10 +104,12 @@ class Accumulation:
         g = gradient.detach()
         self._added = g.clone() if self._added is None else self._added + g
 
-    def judge(self) -> bool:
-        """Just before the next update: True when the old gradient is still in the sum."""
+    def judge(self) -> bool | None:
+        """Just before the next update: True when the old gradient is still in the sum; None where NaN hides it."""
         self.drop()
         now, old, added = self._parameter.grad, self._old, self._added
+        if now is not None and not bool(dense(now).isfinite().all()):
+            return None
         if now is None or old is None or added is None or torch.equal(now, added):
             return False  # as it should be
         if not bool(old.any()) or not bool(added.any()):

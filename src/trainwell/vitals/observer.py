@@ -251,8 +251,9 @@ class Observer:
         if len(self._optimizers) == 1 and self.steps >= SETTLED:  # of several each has its own moment
             self._scatter.look(self._weights.parameters)
         if self._accumulation is not None:
-            sight.accumulating[0] += self._accumulation.judge()
-            sight.accumulating[1] += 1
+            if (kept := self._accumulation.judge()) is not None:
+                sight.accumulating[0] += kept
+                sight.accumulating[1] += 1
             self._accumulation = None
         if not sight.updates:
             sight.symmetric = symmetric_layers(self._model, learning(self._layers, self._named, self._held))
@@ -355,6 +356,7 @@ class Observer:
             modal=modal,
             stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers), idle=idle),
             doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
+            blank=rows.blank,
             leaked=rows.leaked,
             overlapping=rows.windows.overlapping if rows.kept else 0.0,
             telling=batches.telling.place,

@@ -69,10 +69,10 @@ class Program:
         origin: where the first NaN came from. over: whether the training has ended.
         overlapping: share of the windows judged by that hold a piece of one trained on.
         telling: the place of an input that tells the number to predict alone.
-        doubled: share of the rows of a batch that are there twice. leaked: share and number of the rows trained on that
-            were judged by. apart: how far the rows judged by lie from them, in deviations. stretched: how many times
-            larger the deviation of the ones is than that of the others, in the middle input. furthest: how far they
-            lie apart in one input of a table, and which.
+        doubled: share of the rows of a batch that are there twice. blank: of those that hold one number only.
+        leaked: share and number of the rows trained on that were judged by. apart: how far the rows judged by lie from
+            them, in deviations. stretched: how many times larger the deviation of the ones is than that of the others,
+            in the middle input. furthest: how far they lie apart in one input of a table, and which.
         silent: updates with a gradient of exactly 0 at the last layer, and all that were looked at.
         constant_output: whether all samples got the same outputs in the last looks. output_range: of outputs.
         single: batches that hold one class, of those with at least eight samples that were looked at.
@@ -108,6 +108,7 @@ class Program:
     origin: Origin | None = None
     over: bool = False
     doubled: float = 0.0
+    blank: float = 0.0
     leaked: tuple[float, int] = (0.0, 0)
     overlapping: float = 0.0
     telling: int | None = None

@@ -21,6 +21,9 @@ EXPECTED = 8.0
 MOVES = 0.05
 """Deviations of the middle input, below which one counts as constant (our assumption)."""
 
+OFTEN = 0.3
+"""Share of rows that are equal to another one of their batch, from which they are asked whether they hold anything."""
+
 RICH, MANY, SOME = 16, 8, (16, 256)
 """Columns, from which rows of so MANY different numbers are copies where they are equal; SOME rows and columns of a
 batch are counted."""
@@ -41,12 +44,14 @@ class Rows:
 
     Attributes:
         doubled: share of rows, batch by batch, that are equal to an earlier one of the batch.
+        blank: in the last batch with many of them, share of rows that hold the same number in all places.
         trained: scale of the rows trained on. judged: that of the rows judged by. windows: whether they overlap.
         kept: whether rows of a judgement are known.
     """
 
     def __init__(self, trained: Scale) -> None:
         self.doubled: list[float] = []
+        self.blank = 0.0
         self.trained, self.judged = trained, Scale()
         self._trained: set[int] = set()
         self._judged: list[set[int]] = []  # of each pass
@@ -69,6 +74,8 @@ class Rows:
         self._fine[1] += 1
         self._names = not x.is_floating_point() and x[0].numel() <= FEW_COLUMNS
         self.doubled.append(1 - len(found) / count)
+        if self.doubled[-1] > OFTEN:
+            self.blank = float((flat == flat[:, :1]).all(1).double().mean())
         self._pairs, self._equal = self._pairs + count * (count - 1) / 2, self._equal + count - len(found)
         if len(self._trained) < MOST:
             self._trained |= found
