@@ -28,6 +28,7 @@ MODEL = nn.Linear(2, 1)
         ({"optimizer": 0.1}, "optimizer must be a torch optimizer or several, but is float"),
         ({"optimizer": [torch.optim.SGD(MODEL.parameters(), 0.1), "adam"]}, "optimizer must .* but is str"),
         ({"task": "regresion"}, "task must be one of binary, .*, but is 'regresion'. Did you mean 'regression'?"),
+        ({"task": 3}, "task must be a word such as binary, .*, but is int"),
         ({"loss_fn": "mse"}, "loss_fn must be a function of outputs and targets, but is str"),
         ({"every": "often"}, "every must be 'auto' or a whole number of steps from 0, but is 'often'"),
         ({"every": -1}, "every must be 'auto' or a whole number of steps from 0, but is -1"),
@@ -40,6 +41,16 @@ def test_a_wrong_argument_is_refused_in_one_line(arguments: dict[str, Any], said
     with pytest.raises(InputError, match=said) as caught:
         trainwell.watch(**given)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("task", "known"), [("gan", ""), ("Binary classification", "binary"), ("multi-class", "multiclass")]
+)
+def test_a_task_of_the_user_s_own_is_taken_and_noted_where_no_rule_knows_it(task: str, known: str) -> None:
+    with trainwell.watch(MODEL, task=task) as w:
+        program = w._observer.program()
+    assert program.given_task == known
+    assert [note.split(":")[0] for note in program.notes] == ([] if known else ["No rule knows the task 'gan'"])
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_before_the_training(tmp_path: Path) -> None:

@@ -148,7 +148,8 @@ def watch(
         model: the module in training; it may be wrapped (DataParallel, DistributedDataParallel) or compiled.
         optimizer: that updates it, or several; None: found when it steps.
         loss_fn: loss_fn(outputs, targets) without penalties, to tell penalties from the loss.
-        task: binary, multiclass, multilabel or regression, where outputs and targets don't tell.
+        task: binary, multiclass, multilabel or regression, where outputs and targets don't tell. Another word tells
+            nothing, and is noted among what could not be looked at.
         every: look at the layers each `every`-th step; 0: never; "auto": see above.
         out: a folder for findings.jsonl, vitals.parquet and report.html, written at the end.
 
@@ -161,16 +162,39 @@ def watch(
     wrong = [o for o in optimizers if not hasattr(o, "param_groups")]
     if wrong:
         raise InputError(f"optimizer must be a torch optimizer or several, but is {type(wrong[0]).__name__}.")
-    if task is not None and task not in TASKS:
-        raise InputError(f"task must be one of {', '.join(TASKS)}, but is '{task}'.{did_you_mean(task, TASKS)}")
+    known = _task(task)
     if loss_fn is not None and not callable(loss_fn):
         raise InputError(f"loss_fn must be a function of outputs and targets, but is {type(loss_fn).__name__}.")
     if every != "auto" and not (isinstance(every, int) and not isinstance(every, bool) and every >= 0):
         raise InputError(f"every must be 'auto' or a whole number of steps from 0, but is {every!r}.")
     if out is not None and Path(out).exists() and not Path(out).is_dir():
         raise InputError(f"out must be a folder, but '{out}' is a file. Name another one.")
-    observer = Observer(model, optimizers, loss_fn=loss_fn, task=task or "", every=every)
+    observer = Observer(model, optimizers, loss_fn=loss_fn, task=known, every=every)
+    if task is not None and not known:
+        observer.note(f"No rule knows the task '{task}': outputs and targets must tell what is to be learned.")
     return Watch(observer, None if out is None else Path(out))
+
+
+def _task(given: str | None) -> str:
+    """The task of that name; "" of one that no rule knows, as "gan", which outputs and targets must tell.
+
+    Raises:
+        InputError: it is no word, or nearly one that is known.
+
+    >>> _task("Multi-label classification"), _task("gan")
+    ('multilabel', '')
+    """
+    if given is None:
+        return ""
+    if not isinstance(given, str):
+        raise InputError(f"task must be a word such as {', '.join(TASKS)}, but is {type(given).__name__}.")
+    plain = "".join(letter for letter in given.lower() if letter.isalpha())
+    name = plain.removesuffix("classification") or plain
+    if name in TASKS:
+        return name
+    if near := did_you_mean(name, TASKS):
+        raise InputError(f"task must be one of {', '.join(TASKS)}, but is '{given}'.{near}")
+    return ""
 
 
 def _number(where: str, name: str, value: object) -> float:

@@ -100,14 +100,14 @@ class Observer:
     def _attach(self, optimizers: Sequence[Any]) -> None:
         self._door.open()
         if not self._deep:
-            self._note("The module is compiled: what its layers hand on is not looked at.")
+            self.note("The module is compiled: what its layers hand on is not looked at.")
         for optimizer in optimizers:
             self._know(optimizer)
             if hasattr(optimizer, "register_step_pre_hook"):
                 self._ears.optimizers.append(optimizer)
             else:
                 self._followed = False
-                self._note(f"{type(optimizer).__name__} has no hooks: gradients and updates are not looked at.")
+                self.note(f"{type(optimizer).__name__} has no hooks: gradients and updates are not looked at.")
         if not optimizers:
             self._handles.append(register_optimizer_step_pre_hook(self._discover))
         self._ears.open()
@@ -308,11 +308,12 @@ class Observer:
             look()
         except Exception as error:  # of any kind: the training goes on
             line = (str(error).strip() or "no message").splitlines()[0]
-            self._note(f"A look failed and was left out: {type(error).__name__}: {line}")
+            self.note(f"A look failed and was left out: {type(error).__name__}: {line}")
             self._disarm()
             self._pace.postpone(self.steps)
 
-    def _note(self, line: str) -> None:
+    def note(self, line: str) -> None:
+        """What could not be looked at, or is not known, in a sentence."""
         self._notes[line] = None
 
     # --- what is known ---
