@@ -60,8 +60,8 @@ MANY_PAIRED, EXPLAINED = 2048, 0.01
 NEARLY = 0.8
 """A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
 
-NONE_BELOW, NEAR = 0.97, 0.95
-"""Share of chance that no judgement was below, and the training loss is (our assumptions)."""
+NONE_BELOW, NEAR = 0.97, 0.96
+"""Share of chance that no mean of JUDGED judgements was below, and the training loss is (our assumptions)."""
 
 SAME, ALIKE = 4, 1e-7
 """So many judgements with losses that differ by no more than this: the weights make no difference (our assumption)."""
@@ -127,10 +127,11 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
 def _in_vain(case: Case) -> tuple[str, Figures] | None:
     """A training loss that falls while no judgement was ever below chance, in words and figures."""
     (_, held), (_, train), chance = case.finite("validation_loss"), case.finite("train_loss"), case.chance_loss
-    if chance is None or len(held) < JUDGED or len(train) != len(held) or not HALF < float(train[-1]) / chance < NEAR:
+    if chance is None or len(held) < SAME + 1 or len(train) != len(held) or not HALF < float(train[-1]) / chance < NEAR:
         return None
-    best = float(running_mean(held).min()) / chance
-    if not NONE_BELOW < best < 1 + BEGUN or float(held[-2:].mean()) < chance * best:
+    best = float((running_mean(held) if len(held) >= JUDGED else held).min()) / chance
+    low = NONE_BELOW if len(held) >= JUDGED else 1.0
+    if not low < best < 1 + BEGUN or float(held[-2:].mean()) < chance * best:
         return None
     what = f"The training loss falls, but of {len(held)} judgements none is clearly below chance ({best:.0%} of it at "
     what += "best): rows are learned, and nothing that holds for others. Do the targets belong to their rows"

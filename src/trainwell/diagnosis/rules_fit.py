@@ -78,8 +78,9 @@ STRONG, LESS = 1.5, 0.95
 SCALED = 5.0
 """Times the deviation of the targets that first outputs may have before any training (our assumption)."""
 
-QUICKLY, NEAR, MOST_DROPPED = 0.03, 4.0, 0.7
-"""Share of the updates after which a loss that is below that of chance has cost nothing; deviations between 0 and the
+QUICKLY, SOON, NEAR, MOST_DROPPED = 0.03, 0.1, 4.0, 0.7
+"""Share of the updates after which a loss that is below that of chance has cost nothing, and after which little of
+numbers that lie a few deviations from 0; deviations between 0 and the
 targets' mean that a bias soon learns; dropout that is told as such (our assumptions)."""
 
 
@@ -137,7 +138,8 @@ def initial_loss_off(case: Case) -> Finding | None:
     below = np.flatnonzero(smooth < chance)
     wasted = f"{steps[below[0]]} updates" if len(below) else "all updates so far"
     quickly = len(below) > 0 and steps[below[0]] <= QUICKLY * case.updates
-    excused = quickly or _dropped(case) or (case.untrained and ratio < bound.value * _offset(case))
+    soon = len(below) > 0 and steps[below[0]] <= SOON * case.updates and case.learned
+    excused = quickly or _dropped(case) or ((case.untrained or soon) and ratio < bound.value * _offset(case))
     cost = "" if case.untrained else f", and {wasted} go into unlearning them"
     return Finding(
         "initial-loss-off",
@@ -202,9 +204,7 @@ def _uniform(case: Case) -> float:
         return 0.0
     if program.loss.kind in ("binary", "binary-logits"):
         return float(np.log(2))
-    shape = program.loss.shape
-    classes = shape[1] if program.loss.kind in ("cross-entropy", "nll") and len(shape) > 1 else 1
-    return float(np.log(classes))
+    return float(np.log(max(1, program.loss.classes)))
 
 
 def overfitting(case: Case) -> Finding | None:

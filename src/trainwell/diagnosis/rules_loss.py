@@ -203,7 +203,15 @@ def _classes_by_distance(program: Program) -> Told | None:
 
 
 def _not_log_probabilities(program: Program) -> Told | None:
-    """NLL of something else than log-probabilities."""
+    """NLL of something else than log-probabilities; or a divergence of them."""
+    if program.loss.kind == "divergence":
+        return (
+            "critical",
+            f"The divergence takes log-probabilities, but gets outputs through {program.loss.output}: it falls below "
+            "0, and is least where one class gets everything.",
+            "log_softmax gives what KLDivLoss takes first; its targets are probabilities",
+            {"module.output": "log_softmax"},
+        )
     if program.loss.kind != "nll" or program.loss.output not in ("identity", "softmax", "sigmoid", "relu", "tanh"):
         return None
     return (

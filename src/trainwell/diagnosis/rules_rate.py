@@ -7,6 +7,7 @@ from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import FEW, NEARLY
 from trainwell.diagnosis.rules_layers import shrinking_activations
+from trainwell.diagnosis.rules_units import saturated_units
 
 ENOUGH_UPDATES = 10
 """Fewer do not show how fast a network learns (our assumption)."""
@@ -197,7 +198,7 @@ def learning_rate_too_large(case: Case) -> Finding | None:
     leap, above = leap_of_loss(case)
     usual, lost = _usual(case), _lost(case, curves)
     at_first = float(np.median([float(v[0]) if len(v) else 0.0 for _, v in curves]))
-    overwritten = at_first > OVERWRITTEN.value and not _better_at_once(case)
+    overwritten = at_first > OVERWRITTEN.value and (not _better_at_once(case) or saturated_units(case) is not None)
     if leap > LEAP.value and peaks[worst] > THROWN.value:
         what, bound = f"the loss leapt to {leap:.3g} times its start", LEAP
         figure, measured = "largest loss over the first", leap

@@ -21,6 +21,9 @@ RARE = Threshold(
     healthy="0.1 … 0.9",
     origin="share of the most frequent class: a constant guess is right so often (SageMaker: ratio > 10)",
 )
+FAIR = {"auc": 0.75, "balanced": 0.7, "f1": 0.4, "recall": 0.4, "dice": 0.4, "iou": 0.4, "mcc": 0.4, "kappa": 0.4}
+"""Metrics that no constant guess can win, by parts of their names, and from where on they are good (assumptions)."""
+
 FEW = 100
 """Targets seen, below which a share is no verdict."""
 
@@ -114,7 +117,12 @@ def class_imbalance(case: Case) -> Finding | None:
     """Almost all targets are of one class."""
     program = case.program
     targets = None if program is None else program.targets
-    if program is None or targets is None or targets.count < FEW or program.task not in ("multiclass", "binary"):
+    if (
+        program is None
+        or targets is None
+        or targets.count * targets.columns < FEW
+        or program.task not in ("multiclass", "binary")
+    ):
         return None
     counts = [count for count in targets.counts if count]
     if len(counts) < 2:
@@ -124,7 +132,7 @@ def class_imbalance(case: Case) -> Finding | None:
         return None
     return Finding(
         "class-imbalance",
-        "info" if program.loss.weighted else "warning",
+        "info" if program.loss.weighted or _judged_fairly(case) else "warning",
         f"{share:.0%} of the targets are of one class: a network that always names it is right so often.",
         member=case.member,
         step=0,
@@ -134,6 +142,16 @@ def class_imbalance(case: Case) -> Finding | None:
             Remedy("another-metric", "judge by balanced accuracy or F1, which a constant guess can't win"),
         ),
     )
+
+
+def _judged_fairly(case: Case) -> bool:
+    """Whether a metric that no constant guess can win was told, and is good."""
+    for signal in case.record.signals(member=case.member):
+        words = signal.removeprefix("validation_").lower()
+        least = [bound for name, bound in FAIR.items() if signal.startswith("validation_") and name in words]
+        if least and float(case.finite(signal)[1][-1:].max(initial=0.0)) > min(least):
+            return True
+    return False
 
 
 def label_noise(case: Case) -> Finding | None:

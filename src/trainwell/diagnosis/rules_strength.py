@@ -25,6 +25,10 @@ SILENCED = Threshold(
 FAINT = 0.02
 """Where it is larger, it still tells samples apart."""
 
+EACH, DECAYING, HEAVY = 0.01, ("sgd", "adamw"), 0.05
+"""Share of the weights that a single update takes away, with optimizers whose decay is the rate times it; and a decay
+from which it is the cause where weights collapse, with any (our assumptions)."""
+
 COLLAPSED = 0.2
 """Share of the first weights' size; healthy trainings keep 0.7 … 3 (TheDeepChecker: 95 % of the weights under 1e-5)."""
 
@@ -77,24 +81,29 @@ def batch_too_small(case: Case) -> Finding | None:
 def too_much_regularisation(case: Case) -> Finding | None:
     """Dropout, decay or a penalty so strong that not even the training part is learned."""
     read, program = read_curve(case), case.program
-    if read is None or program is None or case.chance_loss is None:
+    collapsed = weights_collapse(case) is not None
+    if read is None or program is None or (case.chance_loss is None and not collapsed):
         return None
-    end = float(read[-3:].mean()) / max(case.chance_loss, 1e-12)
+    end = float(read[-3:].mean()) / case.scale
     decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
     kept = _weights_kept(case)
     _, least = _least_kept(case)
     kept = least if kept >= 0.5 and least < VANISHED else kept  # of large ones much is left for long
-    decayed = decay > 0 and kept < 0.5 and decay * (rate_ if np.isfinite(rate_) else 0.0) * case.updates > 0.2
+    each = decay * (rate_ if np.isfinite(rate_) else 0.0)
+    strong = each > EACH and case.setting("optimizer.name") in DECAYING and each * case.updates > 1
+    decayed = decay > 0 and ((kept < 0.5 and each * case.updates > 0.2) or strong or (collapsed and decay > HEAVY))
     dropped = program.dropout >= 0.7
     penalised = program.penalty is not None and program.penalty > 0.5
     if end < 0.5 or not (decayed or dropped or penalised):
         return _silenced(case)
-    what, figure, measured = (
-        (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout)
+    what, figure, measured, bound = (
+        (f"dropout of {program.dropout:g}", "rate of dropout", program.dropout, 0.7)
         if dropped
-        else (f"weight decay of {decay:g}", "weights left of the first ones", kept)
+        else (f"weight decay of {decay:g}", "share of the weights that an update takes away", each, EACH)
+        if decayed and strong
+        else (f"weight decay of {decay:g}", "weights left of the first ones", kept, 0.5)
         if decayed
-        else ("a penalty on the weights", "share of the loss that is penalty", float(program.penalty or 0.0))
+        else ("a penalty on the weights", "share of the loss that is penalty", float(program.penalty or 0.0), 0.5)
     )
     return Finding(
         "too-much-regularisation",
@@ -102,7 +111,7 @@ def too_much_regularisation(case: Case) -> Finding | None:
         f"Regularisation is too strong: with {what} the training loss stays at {end:.0%} of that of chance.",
         member=case.member,
         step=case.updates,
-        evidence={"figure": figure, "measured": measured, "threshold": 0.7 if dropped else 0.5, "healthy": "0 … 0.5"},
+        evidence={"figure": figure, "measured": measured, "threshold": bound, "healthy": "0 … 0.5"},
         remedies=offered(
             edit(case, "less-dropout", "units may rely on one another again", {"regularisation.dropout": 0.2})
             if dropped

@@ -30,6 +30,9 @@ HEAVY, WAVE, WAVES = 0.98, 1.5, 3
 """Momentum with which the weights run on for 50 updates and more; and the factor by which the mean loss, or that of
 the judgements, went up or down so many times in the last two thirds (seen in nine programs with it, all sick)."""
 
+SWOLLEN = 2.0
+"""Or times its least that it rose to after that."""
+
 
 def oscillating_loss(case: Case) -> Finding | None:
     """In the second half, the last quarter or the middle the loss swings widely, up and down, and gets no lower."""
@@ -61,6 +64,8 @@ def _waves(case: Case) -> int:
     read, (_, held) = read_curve(case), case.finite("validation_loss")
     if read is None or not case.setting("optimizer.momentum", 0.0) >= HEAVY:
         return 0
+    if float(read[int(read.argmin()) :].max()) > SWOLLEN * float(read.min()) > 0:
+        return WAVES
     curves = [curve[len(curve) // 3 :] for curve in (read, held) if len(curve) > SAME and (curve > 0).all()]
     return max((_swings(np.log(curve), float(np.log(WAVE))) for curve in curves), default=0)
 
@@ -71,8 +76,9 @@ def _in_waves(case: Case, waves: int) -> Finding:
     return Finding(
         "oscillating-loss",
         "warning",
-        f"The loss comes and goes in waves: {waves} times it went up or down by a factor of {WAVE:g} or more, and with "
-        f"a momentum of {momentum:.3g} the weights run on for {1 / max(1 - momentum, 1e-6):.0f} updates.",
+        f"The loss comes and goes in waves: it went up or down by a factor of {WAVE:g} or more, again and again or to "
+        f"{SWOLLEN:g} times its least, and with a momentum of {momentum:.3g} the weights run on for "
+        f"{1 / max(1 - momentum, 1e-6):.0f} updates.",
         member=case.member,
         step=case.updates // 2,
         evidence={"figure": "waves of the loss", "measured": float(waves), "threshold": float(WAVES), "healthy": "0"}

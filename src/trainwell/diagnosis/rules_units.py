@@ -22,6 +22,9 @@ SATURATED = Threshold(
 RECENT = 3
 """Looks at the layers that must agree before units count as lost: one batch may leave a unit silent (assumption)."""
 
+LONG = 64
+"""Updates between two looks, after which these two are enough to see a wall (our assumption)."""
+
 
 def dead_units(case: Case) -> Finding | None:
     """In some layer most rectifier units handed on nothing for all samples of several looks in a row."""
@@ -80,7 +83,8 @@ def _lost_units(case: Case, signal: str, bound: float) -> tuple[str, float, int]
         steps, values = case.finite(signal, layer)
         if len(values) < RECENT:
             continue
-        share = float(values[-RECENT:].min())
+        recent = 2 if steps[-1] - steps[-2] >= LONG and values[-2:].min() >= ALL_BUT_DEAD else RECENT
+        share = float(values[-recent:].min())
         if share > bound and (worst is None or share > worst[0]):
             within = np.flatnonzero(values <= bound)
             worst = (share, layer, int(steps[within[-1] + 1] if len(within) else steps[0]))

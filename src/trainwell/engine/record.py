@@ -56,6 +56,10 @@ class Record:
         steps, values = self._rows.get((signal, layer, member), ((), ()))
         return np.array(steps, dtype=np.int64), np.array(values, dtype=np.float64)
 
+    def signals(self, *, member: int) -> list[str]:
+        """Names of what was measured of this member, in order of appearance."""
+        return list(dict.fromkeys(signal for signal, _, m in self._rows if m == member))
+
     def layers(self, signal: str, *, member: int) -> list[str]:
         """The layers for which a signal was measured, from input to output."""
         return [layer for (name, layer, who) in self._rows if name == signal and who == member]

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from trainwell.vitals.dropping import Dropping
 from trainwell.vitals.gathered import NEVER, SHORT, Pace
 from trainwell.vitals.inside import Hook
+from trainwell.vitals.program import modal_layers
 
 LEAN_FROM, TIMED, SMALL = 32, 16, 2**22
 """From this step on, where steps are short, hooks at each of them cost too much; so many are timed. Without hooks a NaN
@@ -91,7 +92,8 @@ class Door:
         if torch.is_grad_enabled():
             self.given = args, kwargs
             return
-        self.passes[0 if module.training else 1] += 1
+        layers = modal_layers(module) or [module]  # a part may be set apart, as one that stays as it is
+        self.passes[0 if any(layer.training for layer in layers) else 1] += 1
         if not module.training and self._unseen:
             self._unseen -= 1
             self._see_dropping(module)

@@ -186,7 +186,7 @@ class Batches:
                 self.single[1] += 1
             if self.sequence is None and x is not None and x.dim() > 1 and predicts_next(x[:SOME], y[:SOME]):
                 self.sequence = x.detach()[:SOME].clone()
-            self.targets.append(y.detach()[:OF_A_BATCH].clone())
+            self.targets.append(y.detach()[:: -(-len(y) // OF_A_BATCH) or 1].clone())  # they may be sorted
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape
             if x is not None and x.dim():

@@ -147,6 +147,7 @@ class Inside:
         self._paths: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}  # tensors that come from a layer
         self._layers, self._mode, self._depth = layers, _Mode(self), 0
         self._alone, self._parts = None, 0  # the module, where it holds all weights itself; functions seen in it
+        self._outer = False  # whether it holds some: then its first layer may come late
         self._handles: list[Any] = []
         self._pending: tuple[Layer, Tensor] | None = None
         self._current: Layer | None = None
@@ -156,6 +157,7 @@ class Inside:
         """Begin to look; `deep`: into the layers too, which a compiled module does not permit."""
         if not deep:
             return
+        self._outer = any(layer.module is root for layer in self._layers)
         if all(layer.module is root or isinstance(layer.module, LISTS) for layer in self._layers):
             self._alone = root
         for layer in self._layers:
@@ -224,7 +226,13 @@ class Inside:
         def note(given: tuple[object, ...], output: object) -> None:
             self._settle()
             if layer.name not in self.order:
-                if self.entering is None and given and isinstance(given[0], Tensor) and given[0].is_floating_point():
+                if (
+                    self.entering is None
+                    and not self._outer
+                    and given
+                    and isinstance(given[0], Tensor)
+                    and given[0].is_floating_point()
+                ):
                     self.entering = _units_last(layer, given[0].detach())
                 self.order.append(layer.name)
             self.bends += isinstance(layer.module, BENT)

@@ -73,8 +73,8 @@ class LossReading:
     """What a loss is made of.
 
     Attributes:
-        kind: cross-entropy, nll, binary-logits, binary, squared, absolute, huber, margin, poisson (of rates) and
-            poisson-log (of their logarithms); "" when it is none of them or more than one.
+        kind: cross-entropy, nll, binary-logits, binary, squared, absolute, huber, margin, poisson (of rates),
+            poisson-log (of their logarithms), divergence (of probabilities); "" when it is none of them or several.
         output: the last function that the outputs passed before the loss ("softmax" … or "identity"); "" when unknown.
         shape: of the outputs as the loss took them.
         compared: the shape in which outputs and targets were compared; larger than `shape` when they broadcast.
@@ -83,6 +83,7 @@ class LossReading:
         alone: whether nothing is added to it. weighted: whether classes or samples have weights, which are not known.
         across: whether a softmax is taken over the samples, and not over the classes.
         by_hand: whether a cross-entropy is put together from usual operations, as torch does it of soft targets.
+        classes: of a cross-entropy or nll, by the axis that the loss takes; 0 of others.
     """
 
     kind: str = ""
@@ -96,13 +97,13 @@ class LossReading:
     weighted: bool = False
     across: bool = False
     by_hand: bool = False
+    classes: int = 0
 
     @property
     def chance(self) -> float | None:
         """Of a cross-entropy the loss of naming all classes alike, ln C; None of other losses."""
-        classes = self.shape[1] if len(self.shape) >= 2 else 0
-        known = self.kind in ("cross-entropy", "nll") and classes > 1 and self.terms == 1 and self.alone
-        return log(classes) if known and not (self.by_hand or self.weighted) else None
+        known = self.classes > 1 and self.terms == 1 and self.alone
+        return log(self.classes) if known and not (self.by_hand or self.weighted) else None
 
     @property
     def broadcasts(self) -> bool:
@@ -129,11 +130,19 @@ def read_loss(loss: Tensor) -> LossReading:
         more = not after & {"Add", "Sub"}, _weighted(node, after)
         return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more)
     rows = shape_of(below)
+    classes = rows[1] if len(rows) > 1 else 0  # as the loss takes them, whatever they were before
     terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, path)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
     rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node, after), _across(loss)
-    return LossReading(kind, output_of(below), shape_of(below), shape_of(below), terms, *rest)
+    shape = shape_of(below)
+    return LossReading(kind, output_of(below), shape, shape, terms, *rest, classes=classes)
+
+
+def _along(softmax: Node, shape: tuple[int, ...]) -> int:
+    """How many numbers a softmax is taken over; torch keeps an axis from the end as a very large number."""
+    axis = getattr(softmax, "_saved_dim", 1)
+    return shape[axis if axis < len(shape) else -1] if len(shape) > 1 else 0
 
 
 def _across(loss: Tensor) -> bool:
@@ -218,8 +227,30 @@ def _by_hand(loss: Tensor) -> LossReading:
     if len(logs) == 1 and not OTHERWISE & set(names):
         below, _ = through(source(logs[0]))
         mean = int("Mean" in names or "Div" in names)
-        return LossReading("cross-entropy", output_of(below), shape_of(below), shape_of(logs[0]), mean, by_hand=True)
-    return _poisson(differences[0]) if len(differences) == 1 else LossReading()
+        taken = shape_of(logs[0])
+        return LossReading(
+            "cross-entropy",
+            output_of(below),
+            shape_of(below),
+            taken,
+            mean,
+            by_hand=True,
+            classes=_along(logs[0], taken),
+        )
+    return (_divergence(differences[0], loss) or _poisson(differences[0])) if len(differences) == 1 else LossReading()
+
+
+def _divergence(difference: Node, loss: Tensor) -> LossReading | None:
+    """Σ t·(log t − z) of probabilities z, as torch's KLDivLoss puts it together, that came below 0.
+
+    Of log-probabilities, which it takes, it can't.
+    """
+    below, _ = through(source(difference))
+    below = through(source(below))[0] if name_of(below) == "Mul" else below
+    same = shape_of(below) == shape_of(difference) and len(shape_of(below)) > 1
+    if not same or output_of(below) not in ("softmax", "sigmoid") or not float(loss.detach()) < 0:
+        return None
+    return LossReading("divergence", output_of(below), shape_of(below), shape_of(difference))
 
 
 def _poisson(difference: Node) -> LossReading:

@@ -23,10 +23,10 @@ from trainwell.vitals.gathered import Batches, Losses, Pace, Sight
 from trainwell.vitals.inside import Inside, layers_of
 from trainwell.vitals.looked import MEMBER, Look, Looked
 from trainwell.vitals.program import (
-    MODAL,
     Program,
     idle_biases,
     lagging,
+    modal_layers,
     narrowest,
     settings_of,
     straight_pairs,
@@ -336,7 +336,6 @@ class Observer:
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
         rows, unreached = batches.rows, sight.unreached(self.steps)
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
-        modal = any(isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0 for m in self._model.modules())
         return Program(
             settings=settings,
             loss=batches.reading,
@@ -354,7 +353,7 @@ class Observer:
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
             training_in_eval=(self._in_eval, self.steps),
             judged_in_train=(self._judged[0], self._judged[1]),
-            modal=modal,
+            modal=bool(modal_layers(self._model)),
             stuck=stuck_parameters(self._model, self._optimizers, unreached, known=bool(self._optimizers), idle=idle),
             doubled=float(np.median(rows.doubled)) if len(rows.doubled) >= 2 else 0.0,
             blank=rows.blank,

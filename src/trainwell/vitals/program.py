@@ -20,6 +20,11 @@ MODAL = (*DROPOUTS, nn.modules.batchnorm._BatchNorm)
 """Layers that do one thing in training and another in evaluation."""
 
 
+def modal_layers(model: nn.Module) -> list[nn.Module]:
+    """Layers of a module that do so."""
+    return [m for m in model.modules() if isinstance(m, MODAL) and getattr(m, "p", 1.0) > 0]
+
+
 @dataclass(frozen=True)
 class Stuck:
     """Parameters that do not learn, by the reason.
