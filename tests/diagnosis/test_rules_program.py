@@ -857,3 +857,59 @@ def test_a_loss_that_falls_so_slowly_that_it_stays_at_chance_is_of_a_rate_too_sm
 
     assert "learning-rate-too-small" in at(np.linspace(1.3, 1.12, 300))
     assert "learning-rate-too-small" not in at(1.12 + 0.01 * np.sin(np.arange(300) / 20))
+
+
+def test_a_momentum_that_carries_the_loss_to_twice_its_least_is_named() -> None:
+    swollen = np.r_[np.linspace(1.1, 0.3, 150), np.linspace(0.3, 0.8, 150)]
+    for momentum, named in ((0.99, True), (0.9, False)):
+        program = changed(settings={**SETTINGS, "optimizer.momentum": momentum})
+        assert ("oscillating-loss" in kinds(case_of(program, swollen))) == named
+
+
+def test_a_decay_that_takes_the_weights_away_at_every_update_is_too_strong() -> None:
+    def decayed(optimizer: str, losses: Any, decay: float) -> list[str]:
+        settings = {**SETTINGS, "optimizer.name": optimizer, "optimizer.weight_decay": decay}
+        case = case_of(changed(settings=settings), losses)
+        put(case, "learning_rate", "", [(step, 3e-3) for step in (1, 4, 16, 64, 256)])
+        return kinds(case)
+
+    high = np.linspace(1.1, 0.95, 300)
+    assert "too-much-regularisation" in decayed("adamw", high, 20.0)
+    assert "too-much-regularisation" not in decayed("adamw", high, 0.1)
+    assert "too-much-regularisation" not in decayed("adamw", FALL, 20.0)
+    assert "too-much-regularisation" not in decayed("adam", high, 20.0)  # Adam divides it by the gradient's size
+
+
+def test_of_rare_classes_an_information_is_enough_where_the_metric_heeds_them_and_is_good() -> None:
+    def metric(name: str, value: float) -> list[str]:
+        case = case_of(FAULTS["one class"][1])
+        case.record.add(300, "", f"validation_{name}", [0], [value])
+        return kinds(case)
+
+    assert metric("roc_auc", 0.93) == metric("f1", 0.6) == []
+    assert metric("roc_auc", 0.55) == metric("f1", 0.0) == metric("accuracy", 0.98) == ["class-imbalance"]
+
+
+def test_few_masks_of_many_places_are_enough_to_see_a_rare_class() -> None:
+    masks = replace(CLASSES, task="binary", count=40, columns=576, counts=(22_800, 240))
+    assert "class-imbalance" in kinds(case_of(changed(targets=masks)))
+    assert "class-imbalance" not in kinds(case_of(changed(targets=replace(masks, columns=1, counts=(39, 1)))))
+
+
+def test_numbers_a_few_deviations_from_zero_are_soon_learned() -> None:
+    away = replace(NUMBERS, mean=2.4, low=0.1, high=4.9)
+
+    def first(ratio: float, wasted: int) -> list[str]:
+        losses = np.r_[np.linspace(ratio * 1.0986, 1.2, wasted), FALL]
+        return kinds(case_of(changed(loss=MSE, targets=away), losses))
+
+    assert first(7.5, 20) == [] and "initial-loss-off" in first(7.5, 80)
+
+
+def test_a_first_update_that_replaces_the_weights_is_too_large_where_it_leaves_units_at_their_bounds() -> None:
+    case = case_of(HEALTHY)
+    for layer in ("0", "2"):
+        put(case, "update-ratio", layer, [(1, 13.0), (4, 0.2), (16, 0.04), (64, 0.02), (256, 0.02)])
+    assert "learning-rate-too-large" not in kinds(case)
+    put(case, "saturated-fraction", "0", [(1, 0.0), (4, 1.0), (16, 1.0), (64, 1.0), (256, 1.0)])
+    assert "learning-rate-too-large" in kinds(case)

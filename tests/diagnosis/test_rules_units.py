@@ -50,3 +50,11 @@ def test_the_layer_that_lost_most_is_told() -> None:
 
 def test_two_looks_are_not_enough() -> None:
     assert RULES["dead-units"](case_of(layers=with_vital("hidden.1", "dead-fraction", [1.0, 1.0]))) is None
+
+
+@pytest.mark.parametrize(("shares", "found"), [((0.1, 0.6, 0.95, 1.0), True), ((0.1, 0.6, 0.8, 0.85), False)])
+def test_two_looks_far_apart_are_enough_to_see_a_wall(shares: tuple[float, ...], found: bool) -> None:
+    case = case_of(layers={"hidden.0": {"activation-std": 1.0}, "output": {"activation-std": 1.0}}, loss=FLAT)
+    for step, share in zip((4, 16, 64, 256), shares, strict=True):
+        case.record.add(step, "hidden.0", "dead-fraction", [0], [share])
+    assert (RULES["dead-units"](case) is not None) == found

@@ -15,11 +15,12 @@ from trainwell.vitals.losses import LossReading, read_loss
 X, Y = torch.randn(8, 5), torch.randint(0, 3, (8,))
 ONE, MANY = nn.Linear(5, 1), nn.Linear(5, 3)
 T = torch.rand(8, 1)
+SHARES = torch.rand(8, 3).softmax(1)
 
 LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     "cross-entropy": (
         lambda: F.cross_entropy(MANY(X), Y),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), classes=3),
     ),
     "Poisson": (
         lambda: F.poisson_nll_loss(ONE(X), T),
@@ -43,23 +44,23 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "smoothed": (
         lambda: F.cross_entropy(MANY(X), Y, label_smoothing=0.1),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), classes=3),
     ),
     "soft targets": (
         lambda: F.cross_entropy(MANY(X), F.one_hot(Y, 3).float()),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), by_hand=True),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), by_hand=True, classes=3),
     ),
     "summed": (
         lambda: F.cross_entropy(MANY(X), Y, reduction="sum"),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8, classes=3),
     ),
     "summed by hand": (
         lambda: F.cross_entropy(MANY(X), Y, reduction="none").sum(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8, classes=3),
     ),
     "averaged by hand": (
         lambda: F.cross_entropy(MANY(X), Y, reduction="none").mean(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), classes=3),
     ),
     "summed and divided by the batch": (
         lambda: F.mse_loss(MANY(X), torch.rand(8, 3), reduction="sum") / 8,
@@ -67,11 +68,11 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "summed beside a penalty": (
         lambda: F.cross_entropy(MANY(X), Y, reduction="sum") + 0.1 * MANY.weight.square().sum(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8, alone=False),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 8, alone=False, classes=3),
     ),
     "weighted": (
         lambda: (F.cross_entropy(MANY(X), Y, reduction="none") * torch.rand(8)).mean(),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0, weighted=True),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 0, weighted=True, classes=3),
     ),
     "summed over columns, averaged over rows": (
         lambda: F.binary_cross_entropy_with_logits(MANY(X), torch.rand(8, 3), reduction="none").sum(1).mean(),
@@ -87,7 +88,7 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "of weighted classes": (
         lambda: F.cross_entropy(MANY(X), Y, weight=torch.tensor([1.0, 2.0, 3.0])),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3), weighted=True),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), weighted=True, classes=3),
     ),
     "of a weighted positive class": (
         lambda: F.binary_cross_entropy_with_logits(ONE(X), T, pos_weight=torch.tensor([9.0])),
@@ -103,13 +104,13 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     ),
     "softmax twice": (
         lambda: F.cross_entropy(MANY(X).softmax(1), Y),
-        LossReading("cross-entropy", "softmax", (8, 3), (8, 3)),
+        LossReading("cross-entropy", "softmax", (8, 3), (8, 3), classes=3),
     ),
     "nll of log-softmax": (
         lambda: F.nll_loss(MANY(X).log_softmax(1), Y),
-        LossReading("cross-entropy", "identity", (8, 3), (8, 3)),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), classes=3),
     ),
-    "nll of raw outputs": (lambda: F.nll_loss(MANY(X), Y), LossReading("nll", "identity", (8, 3), (8, 3))),
+    "nll of raw outputs": (lambda: F.nll_loss(MANY(X), Y), LossReading("nll", "identity", (8, 3), (8, 3), classes=3)),
     "logits": (
         lambda: F.binary_cross_entropy_with_logits(ONE(X), T),
         LossReading("binary-logits", "identity", (8, 1), (8, 1)),
@@ -127,6 +128,18 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
     "squeezed": (lambda: F.mse_loss(ONE(X).squeeze(1), T[:, 0]), LossReading("squared", "identity", (8, 1), (8,))),
     "absolute": (lambda: F.l1_loss(ONE(X), T), LossReading("absolute", "identity", (8, 1), (8, 1))),
     "huber": (lambda: F.huber_loss(ONE(X), T), LossReading("huber", "identity", (8, 1), (8, 1))),
+    "divergence of probabilities": (
+        lambda: F.kl_div(MANY(X).softmax(1), SHARES, reduction="batchmean"),
+        LossReading("divergence", "softmax", (8, 3), (8, 3)),
+    ),
+    "divergence of log-probabilities": (
+        lambda: F.kl_div(MANY(X).log_softmax(1), SHARES, reduction="batchmean"),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), 1, by_hand=True, classes=3),
+    ),
+    "one minus what is right": (
+        lambda: (1 - MANY(X).softmax(1) * SHARES).mean(),
+        LossReading(),
+    ),
     "two losses": (lambda: F.cross_entropy(MANY(X), Y) + F.mse_loss(ONE(X), T), LossReading()),
     "something else": (lambda: (ONE(X).exp() * ONE(X)).mean(), LossReading()),
 }
@@ -160,6 +173,8 @@ def test_a_loss_without_a_graph_tells_nothing() -> None:
     [
         (lambda: F.cross_entropy(MANY(X), Y), log(3)),
         (lambda: F.nll_loss(MANY(X).log_softmax(1), Y), log(3)),
+        (lambda: F.cross_entropy(MANY(X.view(2, 4, 5)).view(-1, 3), Y), log(3)),  # of a step of a sequence each
+        (lambda: F.cross_entropy(MANY(X.view(2, 4, 5)).permute(0, 2, 1), Y.view(2, 4)), log(3)),
         (lambda: F.cross_entropy(MANY(X), Y, reduction="sum"), None),
         (lambda: F.cross_entropy(MANY(X), Y) + MANY.weight.square().sum(), None),
         (lambda: F.cross_entropy(MANY(X), Y, weight=torch.ones(3)), None),

@@ -180,3 +180,46 @@ def test_old_gradients_are_looked_for_only_where_gradients_are_numbers() -> None
         observer.step(loss)
     hits, looks = observer.program().accumulating
     assert hits == looks <= 10
+
+
+def test_a_part_that_stays_in_evaluation_is_judged_in_evaluation_whatever_the_whole_says() -> None:
+    body = nn.Sequential(nn.Linear(4, 8), nn.BatchNorm1d(8)).eval().requires_grad_(False)
+    for mode, noisy in ((False, 0), (True, 3)):
+        model = nn.Sequential(body.train(mode), nn.Linear(8, 2))
+        observer = train(model, 6)
+        model.train()
+        body.train(mode)
+        for _ in range(3):
+            with torch.no_grad():
+                model(torch.randn(16, 4))
+            observer.validate({"loss": 1.0})
+        assert observer.program().judged_in_train == (noisy, 3)
+
+
+def test_of_a_module_with_weights_of_its_own_the_inputs_are_what_it_is_given() -> None:
+    class Sums(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight, self.out = nn.Parameter(torch.full((4, 4), 30.0)), nn.Linear(4, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.out(x @ self.weight)
+
+    scale = train(Sums(), 6).input_scale
+    assert scale is not None and scale["largest_std"] < 2
+
+
+def test_sorted_targets_of_a_large_batch_are_seen_from_end_to_end() -> None:
+    model = nn.Linear(1, 1)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    observer = Observer(model, [optimizer], every=1)
+    y = torch.linspace(0, 1, 5000)[:, None]
+    for _ in range(3):
+        outputs = model(y)
+        loss = (outputs - y).square().mean()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        observer.step(loss, inputs=y, targets=y, outputs=outputs)
+    targets = observer.program().targets
+    assert targets is not None and targets.high - targets.low > 0.95 and targets.count < 2000
