@@ -52,8 +52,8 @@ PROGRAM_KINDS: dict[str, Kind] = {
     "loss-output-mismatch": Kind(
         "Loss, outputs and targets do not belong together.",
         "The loss, the function at the network's end, and the ranges of outputs and targets: a softmax over one unit, "
-        "targets outside [0, 1] in a binary cross-entropy, classes as quantities, targets out of the outputs' reach; a "
-        "loss that falls below 0 ever faster.",
+        "targets outside [0, 1] in a binary cross-entropy, classes as quantities, targets out of the outputs' reach, "
+        "probabilities where KLDivLoss takes their logarithms; a loss that falls below 0 ever faster.",
         ("sigmoid with squared error for classes", "ReLU on the output of a regression", "one output with softmax"),
         (
             "cross-entropy from logits for classes",
