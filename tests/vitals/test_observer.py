@@ -223,3 +223,21 @@ def test_sorted_targets_of_a_large_batch_are_seen_from_end_to_end() -> None:
         observer.step(loss, inputs=y, targets=y, outputs=outputs)
     targets = observer.program().targets
     assert targets is not None and targets.high - targets.low > 0.95 and targets.count < 2000
+
+
+@pytest.mark.parametrize("within", [False, True])
+def test_passes_within_a_function_transform_are_left_alone(within: bool) -> None:
+    class Many(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.func.vmap(self.one)(x) if within else self.one(x)
+
+    def loss(model: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        outputs = model(x.view(4, 4, 4)) if within else torch.func.vmap(model)(x.view(4, 4, 4))
+        return outputs.square().mean()
+
+    observer = train(Many(), 8, every=1, loss=loss)
+    assert observer.steps == 8 and not any("failed" in note for note in observer.program().notes)

@@ -7,7 +7,7 @@ from trainwell.diagnosis.finding import Finding
 
 def all_is_well(checked: Sequence[str], left_out: Sequence[str] = ()) -> Finding:
     """An information: what was checked, and what could not be."""
-    more = f" Not checked: {'; '.join(left_out)}." if left_out else ""
+    more = f" Not checked: {'; '.join(line.rstrip('.') for line in left_out)}." if left_out else ""
     return Finding(
         "all-is-well",
         "info",

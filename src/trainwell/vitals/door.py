@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainwell.vitals.dropping import Dropping
 from trainwell.vitals.gathered import NEVER, SHORT, Pace
-from trainwell.vitals.inside import Hook
+from trainwell.vitals.inside import Hook, transformed
 from trainwell.vitals.program import modal_layers
 
 LEAN_FROM, TIMED, SMALL = 32, 16, 2**22
@@ -87,7 +87,7 @@ class Door:
         self._last, self._expected = step, 2 * step - self._last
 
     def _entered(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if torch.compiler.is_compiling():  # the pass is traced, and its numbers are not there
+        if torch.compiler.is_compiling() or transformed():  # the pass is traced, and its numbers are not there
             return
         if torch.is_grad_enabled():
             self.given = args, kwargs

@@ -118,6 +118,11 @@ def _silence() -> Callable[..., None]:
     return silent
 
 
+def transformed() -> bool:
+    """Whether a function transform of torch (vmap, grad, …) is at work: tensors in it are not to be kept."""
+    return torch._C._functorch.peek_interpreter_stack() is not None  # pyright: ignore[reportAttributeAccessIssue]
+
+
 class Inside:
     """Looks into one or more forward passes of a training step.
 
@@ -175,7 +180,7 @@ class Inside:
 
     def activated(self, name: str, output: Tensor) -> None:
         """A function was applied: it shows what the layer before it hands on."""
-        layer, self._pending = self._current, None
+        layer, self._pending = None if transformed() else self._current, None
         if layer is None and self._alone is not None and output.dim() == 2:
             layer = self._part(name)
         if layer is not None:
@@ -198,7 +203,7 @@ class Inside:
                 self._measure(Layer("output", self._alone, ()), "identity", output.detach())
 
     def _enter(self, *ignored: object) -> None:
-        if torch.is_grad_enabled():
+        if torch.is_grad_enabled() and not transformed():
             self._depth += 1
             if self._depth == 1:
                 self._parts = 0
@@ -216,7 +221,7 @@ class Inside:
 
     def _ran(self, layer: Layer) -> Callable[..., None]:
         def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:
-            if not self._depth:
+            if not self._depth or transformed():
                 return
             began = time.perf_counter()
             with torch._C.DisableTorchFunction():  # what is done here is not the module's doing
