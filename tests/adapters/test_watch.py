@@ -44,13 +44,14 @@ def test_a_wrong_argument_is_refused_in_one_line(arguments: dict[str, Any], said
 
 
 @pytest.mark.parametrize(
-    ("task", "known"), [("gan", ""), ("Binary classification", "binary"), ("multi-class", "multiclass")]
+    ("task", "known"),
+    [("gan", ""), ("multitask", ""), ("Binary classification", "binary"), ("multi-class", "multiclass")],
 )
 def test_a_task_of_the_user_s_own_is_taken_and_noted_where_no_rule_knows_it(task: str, known: str) -> None:
     with trainwell.watch(MODEL, task=task) as w:
         program = w._observer.program()
     assert program.given_task == known
-    assert [note.split(":")[0] for note in program.notes] == ([] if known else ["No rule knows the task 'gan'"])
+    assert [note.split(":")[0] for note in program.notes] == ([] if known else [f"No rule knows the task '{task}'"])
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused_before_the_training(tmp_path: Path) -> None:

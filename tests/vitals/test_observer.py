@@ -241,3 +241,13 @@ def test_passes_within_a_function_transform_are_left_alone(within: bool) -> None
 
     observer = train(Many(), 8, every=1, loss=loss)
     assert observer.steps == 8 and not any("failed" in note for note in observer.program().notes)
+
+
+def test_a_look_that_fails_within_a_pass_does_not_end_the_training(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*given: object) -> None:
+        raise RuntimeError("a tensor of a kind that nobody thought of")
+
+    monkeypatch.setattr("trainwell.vitals.inside.Inside._measure", fails)
+    observer = train(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), 8)
+    assert observer.steps == 8 and len(observer.record.series("loss", member=0)[1]) == 8
+    assert any("a tensor of a kind" in note for note in observer.program().notes)

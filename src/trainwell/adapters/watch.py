@@ -192,7 +192,7 @@ def _task(given: str | None) -> str:
     name = plain.removesuffix("classification") or plain
     if name in TASKS:
         return name
-    if near := did_you_mean(name, TASKS):
+    if near := did_you_mean(name, TASKS, alike=0.8):  # "representation" and "multitask" are none of ours
         raise InputError(f"task must be one of {', '.join(TASKS)}, but is '{given}'.{near}")
     return ""
 

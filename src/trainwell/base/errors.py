@@ -47,8 +47,8 @@ class RunError(InputError):
     """A run directory is in use, damaged or of another version."""
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """The nearest choice as a sentence with a leading space, or nothing.
+def did_you_mean(name: str, choices: Iterable[str], *, alike: float = 0.6) -> str:
+    """The nearest choice as a sentence with a leading space, or nothing where none is `alike`, in 0 … 1.
 
     >>> did_you_mean("incme", ["age", "income"])
     " Did you mean 'income'?"
@@ -56,5 +56,5 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     ''
     """
     lowered = {choice.lower(): choice for choice in choices}
-    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(str(name).lower(), lowered, n=1, cutoff=alike)
     return f" Did you mean '{lowered[near[0]]}'?" if near else ""

@@ -8,11 +8,7 @@ from trainwell.base import Registry
 from trainwell.diagnosis.case import Case
 from trainwell.diagnosis.finding import SEVERITIES, Finding
 from trainwell.diagnosis.rules_axis import batch_leak
-from trainwell.diagnosis.rules_curve import (
-    loss_not_the_metric,
-    not_learning,
-    underfitting,
-)
+from trainwell.diagnosis.rules_curve import loss_not_the_metric, not_learning, underfitting
 from trainwell.diagnosis.rules_fit import initial_loss_off, overfitting, unscaled_inputs
 from trainwell.diagnosis.rules_gradient import exploding_gradient, non_finite, vanishing_gradient
 from trainwell.diagnosis.rules_layers import growing_activations, layers_out_of_step, shrinking_activations

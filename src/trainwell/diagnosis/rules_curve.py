@@ -83,7 +83,7 @@ def not_learning(case: Case) -> Finding | None:
     return Finding(
         "not-learning",
         "critical",
-        what if what.endswith("?") else f"{what}.",
+        f"{what}.",
         member=case.member,
         step=case.updates,
         evidence=dict(zip(("figure", "measured", "threshold", "healthy"), figures, strict=True)),
@@ -134,8 +134,8 @@ def _in_vain(case: Case) -> tuple[str, Figures] | None:
     if not low < best < 1 + BEGUN or float(held[-2:].mean()) < chance * best:
         return None
     what = f"The training loss falls, but of {len(held)} judgements none is clearly below chance ({best:.0%} of it at "
-    what += "best): rows are learned, and nothing that holds for others. Do the targets belong to their rows"
-    return what + "?", ("best mean validation loss over that of chance", best, NONE_BELOW, "0 … 0.9")
+    what += "best): rows are learned, and nothing that holds for others, as where targets belong to other rows"
+    return what, ("best mean validation loss over that of chance", best, low, "0 … 0.9")
 
 
 def _follows_nothing(case: Case) -> bool:

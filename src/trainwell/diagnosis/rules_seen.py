@@ -146,12 +146,9 @@ def class_imbalance(case: Case) -> Finding | None:
 
 def _judged_fairly(case: Case) -> bool:
     """Whether a metric that no constant guess can win was told, and is good."""
-    for signal in case.record.signals(member=case.member):
-        words = signal.removeprefix("validation_").lower()
-        least = [bound for name, bound in FAIR.items() if signal.startswith("validation_") and name in words]
-        if least and float(case.finite(signal)[1][-1:].max(initial=0.0)) > min(least):
-            return True
-    return False
+    told = [name for name in case.record.signals(member=case.member) if name.startswith("validation_")]
+    last = {name.lower(): float(case.finite(name)[1][-1:].max(initial=0.0)) for name in told}
+    return any(word in name and value > bound for name, value in last.items() for word, bound in FAIR.items())
 
 
 def label_noise(case: Case) -> Finding | None:

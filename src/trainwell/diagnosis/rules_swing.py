@@ -40,8 +40,8 @@ def oscillating_loss(case: Case) -> Finding | None:
     batch = int(case.setting("training.batch_size", 0) or 0)
     if not judgeable(case) or len(losses) < 2 * FEWEST or 0 < batch < 8:
         return None
-    if (waves := _waves(case)) >= WAVES:
-        return _in_waves(case, waves)
+    if case.setting("optimizer.momentum", 0.0) >= HEAVY and (waves := _in_waves(case)) is not None:
+        return waves
     looks = [case.finite("update-ratio", layer) for layer in case.layers("update-ratio")]
     speeds = [median(curve) for curve in looks]
     thrown = max(speeds, default=0.0) > FAST
@@ -59,30 +59,30 @@ def oscillating_loss(case: Case) -> Finding | None:
     return None
 
 
-def _waves(case: Case) -> int:
-    """How often the loss went up and down while the momentum was heavy."""
+def _in_waves(case: Case) -> Finding | None:
+    """A heavy momentum carries the weights over the valley and back."""
     read, (_, held) = read_curve(case), case.finite("validation_loss")
-    if read is None or not case.setting("optimizer.momentum", 0.0) >= HEAVY:
-        return 0
-    if float(read[int(read.argmin()) :].max()) > SWOLLEN * float(read.min()) > 0:
-        return WAVES
+    if read is None:
+        return None
     curves = [curve[len(curve) // 3 :] for curve in (read, held) if len(curve) > SAME and (curve > 0).all()]
-    return max((_swings(np.log(curve), float(np.log(WAVE))) for curve in curves), default=0)
-
-
-def _in_waves(case: Case, waves: int) -> Finding:
-    """The momentum carries the weights over the valley and back."""
-    momentum = float(case.setting("optimizer.momentum", 0.0))
+    waves = max((_swings(np.log(curve), float(np.log(WAVE))) for curve in curves), default=0)
+    swollen = float(read[int(read.argmin()) :].max() / read.min()) if read.min() > 0 else 0.0
+    if waves >= WAVES:
+        what, figure, measured = f"{waves} times it went up or down by a factor of {WAVE:g}", "waves of the loss", waves
+    elif swollen > SWOLLEN:
+        what, figure, measured = f"it rose to {swollen:.2g} times its least", "mean loss over its least before", swollen
+    else:
+        return None
+    momentum = float(case.setting("optimizer.momentum"))
+    bound = WAVES if waves >= WAVES else SWOLLEN
     return Finding(
         "oscillating-loss",
         "warning",
-        f"The loss comes and goes in waves: it went up or down by a factor of {WAVE:g} or more, again and again or to "
-        f"{SWOLLEN:g} times its least, and with a momentum of {momentum:.3g} the weights run on for "
+        f"The loss comes and goes in waves: {what}, and with a momentum of {momentum:.3g} the weights run on for "
         f"{1 / max(1 - momentum, 1e-6):.0f} updates.",
         member=case.member,
         step=case.updates // 2,
-        evidence={"figure": "waves of the loss", "measured": float(waves), "threshold": float(WAVES), "healthy": "0"}
-        | {"momentum": momentum},
+        evidence={"figure": figure, "measured": float(measured), "threshold": float(bound), "momentum": momentum},
         remedies=offered(
             edit(case, "less-momentum", "the weights forget sooner where they ran", {"optimizer.momentum": 0.9}),
             rate(case, 1 / 10, "the same way in smaller steps"),

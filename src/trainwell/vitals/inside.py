@@ -136,6 +136,7 @@ class Inside:
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
         bends: functions and layers that are not linear, of one pass.
         sequences: shapes (T, B, D) as a layer without `batch_first` takes them, (B, T, D) as one with it does.
+        failed: what went wrong in a look, after which no more is looked at. spent: seconds of all looks.
         chained: pairs of dense or convolutional layers of which one is fed by the other; True where nothing bends the
             signal between them.
     """
@@ -156,7 +157,8 @@ class Inside:
         self._handles: list[Any] = []
         self._pending: tuple[Layer, Tensor] | None = None
         self._current: Layer | None = None
-        self.spent = 0.0  # seconds
+        self.spent = 0.0
+        self.failed: Exception | None = None
 
     def attach(self, root: nn.Module, *, deep: bool) -> None:
         """Begin to look; `deep`: into the layers too, which a compiled module does not permit."""
@@ -180,15 +182,24 @@ class Inside:
 
     def activated(self, name: str, output: Tensor) -> None:
         """A function was applied: it shows what the layer before it hands on."""
-        layer, self._pending = None if transformed() else self._current, None
-        if layer is None and self._alone is not None and output.dim() == 2:
+        layer, self._pending = self._current, None
+        if layer is None and self._alone is not None and not transformed() and output.dim() == 2:
             layer = self._part(name)
         if layer is not None:
             self.functions[layer.name] = name
-            began = time.perf_counter()
+            self._safely(lambda: self._measure(layer, name, output))
+
+    def _safely(self, look: Callable[[], None]) -> None:
+        """Look, out of the module's sight and on our own time; what fails is kept, and the user's pass goes on."""
+        if self.failed is not None or transformed():
+            return
+        began = time.perf_counter()
+        try:
             with torch._C.DisableTorchFunction():
-                self._measure(layer, name, output)
-            self.spent += time.perf_counter() - began
+                look()
+        except Exception as error:  # of any kind
+            self.failed = error
+        self.spent += time.perf_counter() - began
 
     def _part(self, name: str) -> Layer | None:
         """A function in the module that holds all weights itself, named by its place."""
@@ -216,17 +227,13 @@ class Inside:
             self._depth -= 1
             if self._depth == 0:
                 self._mode.__exit__(None, None, None)
-                self._settle()
-                self._end(ignored[-1] if ignored else None)
+                self._safely(self._settle)
+                self._safely(lambda: self._end(ignored[-1] if ignored else None))
 
     def _ran(self, layer: Layer) -> Callable[..., None]:
         def hook(module: nn.Module, given: tuple[object, ...], output: object) -> None:
-            if not self._depth or transformed():
-                return
-            began = time.perf_counter()
-            with torch._C.DisableTorchFunction():  # what is done here is not the module's doing
-                note(given, output)
-            self.spent += time.perf_counter() - began
+            if self._depth:
+                self._safely(lambda: note(given, output))
 
         def note(given: tuple[object, ...], output: object) -> None:
             self._settle()

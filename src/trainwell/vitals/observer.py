@@ -273,6 +273,8 @@ class Observer:
         assert inside is not None and weights is not None
         began -= inside.spent  # in the passes
         self._disarm()
+        if inside.failed is not None:
+            raise inside.failed
         moved = weights.after_update() if self._updated else ([], [])
         if inside.order:
             sight.order = sight.order or inside.order
