@@ -595,16 +595,18 @@ def test_weights_that_collapse_or_grow_are_named() -> None:
     [
         ("shrinking-activations", [1.0, 0.1, 0.01, 0.001, 1.0], "signal-std"),
         ("growing-activations", [1.0, 4.0, 16.0, 64.0, 1.0], "signal-std"),
+        ("growing-activations", [1.0, 4.0, 16.0, 64.0, 1.0], "activation-mean"),
         ("layers-out-of-step", [1e-9, 1e-3, 1e-3, 1e-3, 1e-3], "update-ratio"),
     ],
 )
 def test_trends_over_layers_are_named(kind: str, values: list[float], signal: str) -> None:
     case = case_of(HEALTHY)
     for name in ("0", "2", "4"):
-        case.record._rows.pop((signal, name, 0))
+        case.record._rows.pop((signal, name, 0), None)
     for i, value in enumerate(values):
-        for step in (1, 2, 4, 8):
-            case.record.add(step, f"{2 * i}", signal, [0], [value])
+        rows = {"signal-std": 1.0, "activation-std": 1.0} | {signal: value}
+        for name, number in rows.items():
+            put(case, name, f"{2 * i}", [(step, number) for step in (1, 2, 4, 8)])
     assert kind in kinds(case)
 
 
@@ -838,6 +840,14 @@ def test_outputs_that_explain_next_to_nothing_of_many_rows_follow_nothing() -> N
     hardly, weakly = (changed(loss=MSE, targets=NUMBERS, follows=Follows(2048, 3.5, part)) for part in (0.006, 0.03))
     assert kinds(case_of(hardly, noisy)) == ["not-learning"]
     assert kinds(case_of(weakly, noisy)) == []
+
+
+def test_a_chance_that_was_measured_too_high_does_not_hide_that_outputs_follow_nothing() -> None:
+    nothing = changed(loss=MSE, targets=NUMBERS, follows=Follows(1024, 0.5, -0.004))
+    low = 0.8 + 0.2 * np.random.default_rng(0).standard_normal(300)  # of 1.0986; by noise some thirty are at 0.73
+    assert kinds(case_of(nothing, low)) == ["not-learning"]
+    ruined = np.r_[np.linspace(1.1, 0.2, 100), np.full(100, 0.2), np.full(100, 1.1)]
+    assert "not-learning" not in kinds(case_of(nothing, ruined))  # it did learn something
 
 
 def test_rows_that_are_learned_while_no_judgement_gets_below_chance_are_learned_in_vain() -> None:

@@ -251,3 +251,19 @@ def test_a_look_that_fails_within_a_pass_does_not_end_the_training(monkeypatch: 
     observer = train(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2)), 8)
     assert observer.steps == 8 and len(observer.record.series("loss", member=0)[1]) == 8
     assert any("a tensor of a kind" in note for note in observer.program().notes)
+
+
+def test_classes_are_counted_in_the_steps_between_looks_too() -> None:
+    torch.manual_seed(0)
+    model = nn.Linear(4, 2)
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    observer = Observer(model, [optimizer], every=16)
+    for step in range(1, 65):
+        x, y = torch.randn(16, 4), torch.full((16,), int(step % 16 not in (0, 1)))  # a look sees the rare class
+        loss = nn.functional.cross_entropy(out := model(x), y)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        observer.step(loss, inputs=x, targets=y, outputs=out)
+    targets = observer.program().targets
+    assert targets is not None and targets.counts[1] / targets.count > 0.7

@@ -152,6 +152,20 @@ def test_running_sums_equal_the_whole() -> None:
     assert found is not None and found["constant"] == 0.25
 
 
+def test_names_that_did_not_come_up_are_no_inputs_that_never_change() -> None:
+    def constant(x: torch.Tensor) -> float:
+        scale = Scale()
+        scale.add(x)
+        found = scale.extremes()
+        assert found is not None
+        return found["constant"]
+
+    states = torch.eye(8)[torch.tensor([0, 1, 2, 1, 4, 2])]  # three of eight are never visited
+    assert constant(states) == 0.0
+    assert constant(torch.cat([states, torch.rand(6, 2)], 1)) == 0.4 and constant(2 * states) == 0.5
+    assert constant(states[:1].repeat(6, 1)) == 1.0
+
+
 def test_rows_of_names_meet_by_nature() -> None:
     draw = torch.Generator().manual_seed(3)
     people = torch.stack([(torch.rand(6000, generator=draw) ** 3 * n).long() for n in (3, 4, 2, 3, 2, 3, 4, 2, 3)], 1)

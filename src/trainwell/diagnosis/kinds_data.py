@@ -58,7 +58,8 @@ DATA_KINDS: dict[str, Kind] = {
         "Rows of a part that equal a training row, target included, where nearly equal rows are rare (so it is no "
         "coincidence); inputs that tell 99.9 % of the target alone (of classes 99 %) while all others together do not; "
         "of sequences whose targets are the next inputs, outputs that change with later inputs; windows judged by that "
-        "hold a piece of a window trained on; in a loop, the one input that rises wherever the number to predict does.",
+        "hold a piece of a window trained on; in a loop, the one input that rises wherever the number to predict does, "
+        "or is of one number in each class.",
         ("duplicates split apart", "an input made from the target", "preparation fitted on all rows"),
         ("split by group", "leave the input out", "drop rows that are in both parts"),
         ("P4 (N4)", "Kaufman et al. 2012", "deepchecks: 5 % of test rows in training", "UMLAUT: validation above 0.95"),

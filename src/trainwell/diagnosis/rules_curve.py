@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from trainwell.diagnosis.case import Case, Threshold, running_mean
+from trainwell.diagnosis.case import SURE, Case, Threshold, running_mean
 from trainwell.diagnosis.edits import adam, edit, longer, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 
@@ -110,8 +110,10 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     blind = _follows_nothing(case)
     if case.chance_loss is None or (case.learned and not blind):
         return None
-    best = float(running_mean(losses, max(1, len(losses) // 10)).min())
-    if best < NEARLY * case.chance_loss or _a_little(case, losses, best):
+    window = max(1, len(losses) // 10)
+    best = float(running_mean(losses, window).min())
+    low = best < NEARLY * case.chance_loss and not (blind and _nothing_but_noise(losses, best, window))
+    if low or _a_little(case, losses, best):
         return None  # not surely below chance, and not surely at it
     if blind and case.program is not None:
         samples, t, explained = case.program.follows
@@ -122,6 +124,11 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     what = f"After {case.updates} updates the loss ({best:.3g}) {place} of the best constant prediction "
     what += f"({case.chance_loss:.3g})"
     return what, ("best mean loss over that of chance", best / max(case.chance_loss, 1e-12), 1 - BEGUN, "0 … 0.9")
+
+
+def _nothing_but_noise(losses: np.ndarray, best: float, window: int) -> bool:
+    """Whether the lowest mean of so many losses is one of noise: few targets may tell the loss of chance wrongly."""
+    return best > float(losses.mean()) - SURE * float(losses.std()) / window**0.5
 
 
 def _in_vain(case: Case) -> tuple[str, Figures] | None:

@@ -1,5 +1,7 @@
 """Rules across layers: signals that shrink or grow with depth, layers that learn at different speeds (D5, D11)."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from trainwell.diagnosis.case import Case, Threshold, begun, called, first, median
@@ -81,15 +83,17 @@ def _collapsed(case: Case) -> Finding | None:
 
 
 def growing_activations(case: Case) -> Finding | None:
-    """Before training the signal's deviation grows from hidden layer to hidden layer."""
-    ratio, each, told = _trend(case)
+    """Before training the signal grows from hidden layer to hidden layer, in its deviation or in its size.
+
+    The size grows the faster of the two: with depth rectifiers make samples alike.
+    """
+    ratio, each, told = max(_trend(case), _trend(case, _size), key=lambda trend: np.nan_to_num(trend[0]))
     if not (ratio > TOTAL and (each > GROWN.value or ratio > ENORMOUS)):
         return None
     return Finding(
         "growing-activations",
         "warning",
-        f"The signal grows on its way forward: its deviation rises to {ratio:.3g} times that of the first hidden "
-        "layer.",
+        f"The signal grows on its way forward, to {ratio:.3g} times that of the first hidden layer.",
         layer=case.layers("signal-std")[-2],
         member=case.member,
         step=1,
@@ -121,10 +125,19 @@ def layers_out_of_step(case: Case) -> Finding | None:
     )
 
 
-def _trend(case: Case) -> tuple[float, float, str]:
-    """The signal's deviation in the last hidden layer over that in the first, before training; a layer's share; all."""
-    hidden = case.layers("signal-std")[:-1]
-    values = [first(case.curve("signal-std", layer)) for layer in hidden]
+def _deviation(case: Case, layer: str) -> float:
+    """Of the layer's units over the samples, before training."""
+    return first(case.curve("signal-std", layer))
+
+
+def _size(case: Case, layer: str) -> float:
+    """Root mean square of what the layer hands on, before training."""
+    return float(np.hypot(first(case.curve("activation-mean", layer)), first(case.curve("activation-std", layer))))
+
+
+def _trend(case: Case, of: Callable[[Case, str], float] = _deviation) -> tuple[float, float, str]:
+    """The signal in the last hidden layer over that in the first, before training; a layer's share; that of all."""
+    values = [of(case, layer) for layer in case.layers("signal-std")[:-1]]
     if case.program is None or len(values) < DEEP or not min(values) > 0 or not np.isfinite(values).all():
         return float("nan"), float("nan"), ""
     ratio = values[-1] / values[0]

@@ -118,13 +118,13 @@ def train_test_leak(case: Case) -> Finding | None:
 
 
 def _told(place: int | None) -> Finding | None:
-    """One input tells the number to predict alone."""
+    """One input tells the target alone."""
     if place is None:
         return None
     return Finding(
         "train-test-leak",
         "warning",
-        f"Input {place} gives the target away: one rises wherever the other does, in every row that was looked at. It "
+        f"Input {place} gives the target away: who knows the one knows the other, in every row that was looked at. It "
         "is the target itself, or was made from it, and won't be known of new rows.",
         step=0,
         evidence={"figure": "inputs that tell the target alone", "measured": 1.0, "threshold": 0.0, "healthy": "0"},

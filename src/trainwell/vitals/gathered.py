@@ -143,7 +143,7 @@ class Batches:
 
     Attributes:
         reading: what the loss is made of. targets: some of them. same: whether targets have the shape of the inputs.
-        rows: prints of those trained on and judged by. telling: whether one input tells the target.
+        rows: prints of those trained on and judged by. telling: the input that tells the target alone.
         sizes: of the batches.
         scale: of what reaches the first layer with weights. outside: of the inputs as they are given; names: of those
             that are whole numbers.
@@ -200,6 +200,12 @@ class Batches:
             self.constant.append(len(z) > 1 and apart <= 1e-6 * max(abs(low), abs(high)))
             if self._loss_fn is not None and isinstance(loss, Tensor) and y is not None:
                 self._note_penalty(float(loss.detach()), z, targets)
+
+    @property
+    def all_targets(self) -> list[Tensor]:
+        """Those of the looks, and classes of the newest steps."""
+        shapes = {y.shape[1:] for y in self.targets}
+        return [*self.targets, *(y for y in self.sureness.classes() if y.shape[1:] in shapes)]
 
     @property
     def usual(self) -> int:

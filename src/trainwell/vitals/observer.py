@@ -338,10 +338,11 @@ class Observer:
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
         rows, unreached = batches.rows, sight.unreached(self.steps)
         idle = bool(self._optimizers) and self._followed and self.steps >= 8 and not self._updates
+        recurrent = any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules())
         return Program(
             settings=settings,
             loss=batches.reading,
-            targets=targets_of(batches.targets, batches.reading, batches.same),
+            targets=targets_of(batches.all_targets, batches.reading, batches.same),
             given_task=self._task,
             batch=batches.usual,
             bends=sight.bends,
@@ -350,7 +351,7 @@ class Observer:
             narrowest=narrowest(self._model, sight.chained, sight.weighted or 0),
             along=along_the_batch(self._layers, sight.sequences, batches.targets),
             memory=sight.memory,
-            recurrent=any(isinstance(module, nn.RNNBase | nn.RNNCellBase) for module in self._model.modules()),
+            recurrent=recurrent,
             symmetric=sight.symmetric,
             accumulating=(sight.accumulating[0], sight.accumulating[1]),
             training_in_eval=(self._in_eval, self.steps),
@@ -361,7 +362,7 @@ class Observer:
             blank=rows.blank,
             leaked=rows.leaked,
             overlapping=rows.windows.overlapping if rows.kept else 0.0,
-            telling=batches.telling.place,
+            telling=batches.telling.place(recurrent=recurrent),
             apart=rows.apart,
             stretched=rows.stretched,
             furthest=rows.furthest,

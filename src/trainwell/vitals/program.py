@@ -73,7 +73,7 @@ class Program:
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
         overlapping: share of the windows judged by that hold a piece of one trained on.
-        telling: the place of an input that tells the number to predict alone.
+        telling: the place of an input that tells the target alone.
         doubled: share of the rows of a batch that are there twice. blank: of those that hold one number only.
         leaked: share and number of the rows trained on that were judged by. apart: how far the rows judged by lie from
             them, in deviations. stretched: how many times larger the deviation of the ones is than that of the others,

@@ -49,15 +49,20 @@ class Scale:
         return mean, (self._squares / self.rows - mean**2).clamp_min(0.0).sqrt()
 
     def extremes(self) -> dict[str, float] | None:
-        """`largest_mean` (absolute), `largest_std`, `smallest_std`, share of `constant` inputs; None before any."""
+        """`largest_mean` (absolute), `largest_std`, `smallest_std`, share of `constant` inputs; None before any.
+
+        Of rows that are one 1 among zeros an input that never changes is a name that did not come up.
+        """
         if self.rows < 2:
             return None
         mean, std = self.moments()
         still = std <= 1e-7 * mean.abs().clamp_min(1e-12)
+        named = torch.equal(self._sum, self._squares) and float(self._sum.sum()) == self.rows
+        share = 0.0 if named and not bool(still.all()) else float(still.double().mean())
         return {
             "largest_mean": float(mean.abs().max()),
             "largest_std": float(std.max()),
             "smallest_std": float(std.min()),
-            "constant": float(still.double().mean()),
+            "constant": share,
             "inputs": float(len(mean)),
         }
