@@ -330,6 +330,8 @@ def test_labels_are_wrong_where_errors_neither_fade_with_sureness_nor_have_a_tas
     two = float("nan")
     assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.25, 0.2), 1.1, 1.0)))) == ["label-noise"]
     assert kinds(case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.3, 0.28), two, 1.0)))) == ["label-noise"]
+    far_off = case_of(changed(sureness=Shares(2000, 0.5, (0.3, 0.25, 0.2), 1.1, 1.0)), 10 * FALL + 3)
+    assert "label-noise" not in kinds(far_off)  # it is sure of what it began with
     for well in (
         Shares(2000, 0.5, (0.3, 0.25, 0.2), 12.0, 1.0),  # certain classes are taken for one another
         Shares(2000, 0.5, (0.3, 0.15, 0.02), 1.1, 1.0),
@@ -376,7 +378,10 @@ def test_numbers_are_wrong_where_some_lie_anywhere_and_the_others_about_too_stee
     draw = np.random.default_rng(0)
     truth, anywhere = draw.normal(size=1000), draw.random(1000) < 0.4
     dealt_out = np.where(anywhere, draw.permutation(truth), truth) + 0.2 * draw.normal(size=1000)
-    assert kinds(case_of(changed(strays=strays(0.6 * truth, dealt_out)))) == ["label-noise"]
+    sick = changed(strays=strays(0.6 * truth, dealt_out))
+    assert kinds(case_of(sick)) == ["label-noise"]
+    best_at = lambda place: judged(case_of(sick), 0.9 + 0.01 * np.abs(np.arange(6) - place), 0.9 + np.zeros(6))
+    assert kinds(best_at(2)) == ["label-noise"] and kinds(best_at(0)) == []  # no outputs of use by then
     one = 1 / (1 + np.exp(-2 * truth))
     two_kinds = np.where(draw.random(1000) < one, 1.0, -1.0)
     skewed = np.exp(truth)

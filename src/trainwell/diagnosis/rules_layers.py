@@ -16,8 +16,9 @@ SHRUNK = Threshold(
     "ReLU, 0.58 before tanh (1/√6, 1/√3), He's leave 1; our bound",
 )
 GROWN = Threshold(1.5, healthy="0.4 … 1", origin="the same; He's weights under a function that passes all give 1.4")
-TOTAL, ENORMOUS = 30.0, 1e3
-"""The trend over all hidden layers must come to this factor; growth to the other is too much by whatever steps."""
+TOTAL, RISEN, ENORMOUS = 30.0, 15.0, 1e3
+"""Over all hidden layers a signal must fade by this factor, or grow by the second one (healthy programs of
+testing.programs: at most 2.1); growth by the last is too much by whatever steps (our assumptions)."""
 
 SLIGHT = 0.01
 """A signal that is left at more than this share of its size, in a training that learns, is an information."""
@@ -88,7 +89,7 @@ def growing_activations(case: Case) -> Finding | None:
     The size grows the faster of the two: with depth rectifiers make samples alike.
     """
     ratio, each, told = max(_trend(case), _trend(case, _size), key=lambda trend: np.nan_to_num(trend[0]))
-    if not (ratio > TOTAL and (each > GROWN.value or ratio > ENORMOUS)):
+    if not (ratio > RISEN and (each > GROWN.value or ratio > ENORMOUS)):
         return None
     return Finding(
         "growing-activations",

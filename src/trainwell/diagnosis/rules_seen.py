@@ -66,6 +66,10 @@ LOWER, JUST, JUDGEMENTS = 0.8, 50, 4
 validation loss below the training loss, though nothing is dropped (planted 0.5 … 0.75). One alone is common: at that
 age two classes may not be learned yet, and noise on inputs makes training dearer (healthy 0.4 … 4)."""
 
+HARDLY = 2
+"""Judgements of which none is taken for that of a network that had learned what is true (planted: the seventh best is
+the earliest; one of rows that come from elsewhere is the first)."""
+
 MANY_SEEN, EVEN, FLOOR = 500, 1.5, 0.8
 """First outputs that tell it; how much more often than the surer half the surest may be wrong, as labels are wrong
 everywhere alike; and of the loss of a network that knows how many are wrong, −ln(1 − share), the part that no judgement
@@ -158,6 +162,8 @@ def label_noise(case: Case) -> Finding | None:
         return None
     if program.sureness.samples < SEEN and program.early.samples < SEEN:
         return _stray_numbers(case, program.strays)
+    if not case.learned:
+        return None  # it is sure of what it began with
     lower = _judged_lower(case)
     many = lower < CHEAPER and program.dropout == 0
     if _contradicted(program.sureness, LITTLE if many else SKILL):
@@ -215,6 +221,9 @@ def _wrong_labels(case: Case, shares: Shares, told: str) -> Finding:
 
 def _stray_numbers(case: Case, strays: Strays) -> Finding | None:
     """Some targets lie close to a line over the outputs that is too steep for noise, the others anywhere."""
+    _, judged = case.finite("validation_loss")
+    if len(judged) > JUDGEMENTS and judged.argmin() < HARDLY:
+        return None  # the outputs are those before the best judgement: little was learned by then
     balance = strays.slope * (1 - strays.share)
     if (
         strays.samples < SEEN
