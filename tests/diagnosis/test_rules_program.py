@@ -615,6 +615,18 @@ def test_trends_over_layers_are_named(kind: str, values: list[float], signal: st
     assert kind in kinds(case)
 
 
+def test_a_signal_that_grows_from_step_to_step_is_named_where_it_does_harm() -> None:
+    def grows(by: float, losses: Any) -> list[str]:
+        case = case_of(HEALTHY, losses)
+        put(case, "run-growth", "2", [(1, by), (4, 1.0)])
+        return kinds(case)
+
+    assert "growing-activations" in grows(1e4, FLAT) and "growing-activations" in grows(float("inf"), FLAT)
+    assert "growing-activations" in grows(1e4, np.r_[1e6, FALL])
+    assert "growing-activations" not in grows(100.0, FLAT)
+    assert grows(1e4, FALL) == []  # it learns from the beginning
+
+
 def test_causes_come_before_what_follows_from_them() -> None:
     program = changed(loss=read("cross-entropy", "softmax"), symmetric=("0",))
     found = [f for f in diagnose(case_of(program, np.full(300, 1.1))) if f.severity != "info"]

@@ -267,3 +267,35 @@ def test_classes_are_counted_in_the_steps_between_looks_too() -> None:
         observer.step(loss, inputs=x, targets=y, outputs=out)
     targets = observer.program().targets
     assert targets is not None and targets.counts[1] / targets.count > 0.7
+
+
+class Cell(nn.Module):
+    """A recurrence written by hand."""
+
+    def __init__(self, gain: float) -> None:
+        super().__init__()
+        self.enter, self.back, self.out = nn.Linear(1, 16), nn.Linear(16, 16, bias=False), nn.Linear(16, 1)
+        nn.init.orthogonal_(self.back.weight, gain)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        h = self.back(torch.zeros(len(x), 16))
+        for step in range(x.shape[1]):
+            h = self.back(self.enter(x[:, step : step + 1]) + h)
+        return self.out(h)
+
+
+@pytest.mark.parametrize(("gain", "least", "most"), [(2.0, 2**17, 2**20), (1.0, 0.5, 6.0)])
+def test_a_cell_that_hands_on_more_at_each_step_is_seen(gain: float, least: float, most: float) -> None:
+    torch.manual_seed(0)
+    model = Cell(gain)
+    optimizer = torch.optim.SGD(model.parameters(), 1e-12)
+    observer = Observer(model, [optimizer])
+    for _ in range(4):
+        x = torch.randn(32, 20)
+        optimizer.zero_grad()
+        loss = (model(x) - x[:, :1]).square().mean()
+        loss.backward()
+        optimizer.step()
+        observer.step(loss, inputs=x)
+    _, growth = observer.record.series("run-growth", member=0, layer="back")
+    assert least < growth[0] < most

@@ -134,10 +134,11 @@ SIGNAL_KINDS: dict[str, Kind] = {
     """,
     ),
     "growing-activations": Kind(
-        "The signal's deviation grows from layer to layer.",
-        "The deviation of each layer's output, from first to last.",
-        ("first weights too large for the activation", "residual links without scaling"),
-        ("weights drawn for the activation", "batch or layer norm"),
+        "The signal grows from layer to layer, or from step to step.",
+        "The deviation and the size of each layer's output, from first to last; of a layer that runs more than three times "
+        "in a pass, its size in the last run over that in the second.",
+        ("first weights too large for the activation", "residual links without scaling", "a recurrence that amplifies"),
+        ("weights drawn for the activation", "batch or layer norm", "orthogonal recurrent weights, or gates"),
         ("D5 I13 (N0–N3)", "Glorot & Bengio 2010, Fig. 6", "TheDeepChecker: std outside [0.5, 2]"),
         """
     deviation  input    █

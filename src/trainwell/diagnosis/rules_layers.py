@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from trainwell.diagnosis.case import Case, Threshold, begun, called, first, median
-from trainwell.diagnosis.edits import adam, initialiser, norm, offered, residual
+from trainwell.diagnosis.edits import adam, edit, initialiser, norm, offered, residual
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_loss import runaway
 
@@ -19,6 +19,14 @@ GROWN = Threshold(1.5, healthy="0.4 … 1", origin="the same; He's weights under
 TOTAL, RISEN, ENORMOUS = 30.0, 15.0, 1e3
 """Over all hidden layers a signal must fade by this factor, or grow by the second one (healthy programs of
 testing.programs: at most 2.1); growth by the last is too much by whatever steps (our assumptions)."""
+
+SWELLED = Threshold(
+    1e3,
+    healthy="0.9 … 1.4",
+    origin="size of what a layer hands on in its last run of a pass over that in its second (our assumption)",
+)
+FAR_OFF = 10.0
+"""Times the loss of chance at which a training begins that is not excused by what it learns (our assumption)."""
 
 SLIGHT = 0.01
 """A signal that is left at more than this share of its size, in a training that learns, is an information."""
@@ -90,7 +98,7 @@ def growing_activations(case: Case) -> Finding | None:
     """
     ratio, each, told = max(_trend(case), _trend(case, _size), key=lambda trend: np.nan_to_num(trend[0]))
     if not (ratio > RISEN and (each > GROWN.value or ratio > ENORMOUS)):
-        return None
+        return _through_time(case)
     return Finding(
         "growing-activations",
         "warning",
@@ -100,6 +108,31 @@ def growing_activations(case: Case) -> Finding | None:
         step=1,
         evidence=GROWN.evidence("what a layer makes of the signal", each, last_over_first=ratio, per_layer=told),
         remedies=offered(initialiser(case), norm(case), residual(case)),
+    )
+
+
+def _through_time(case: Case) -> Finding | None:
+    """Before training a cell hands on far more at the end of a pass than at its beginning, and little is learned."""
+    growth = {layer: float(np.nan_to_num(case.curve("run-growth", layer)[1][0])) for layer in case.layers("run-growth")}
+    layer = max(growth, key=lambda name: growth[name], default="")
+    _, losses = case.finite("loss")
+    near = len(losses) > 0 and case.learned and losses[0] < FAR_OFF * case.scale
+    if not layer or not growth[layer] > SWELLED.value or near:
+        return None
+    return Finding(
+        "growing-activations",
+        "warning",
+        f"The signal grows from step to step: in its last run of a pass {called(layer)} hands on {growth[layer]:.3g} "
+        "times as much as in its second.",
+        layer=layer,
+        member=case.member,
+        step=1,
+        evidence=SWELLED.evidence("size in the last run of a pass over that in the second", growth[layer]),
+        remedies=offered(
+            edit(case, "lstm", "gates keep what a state holds within bounds", {"module.recurrent": "lstm"}),
+            initialiser(case),
+            Remedy("orthogonal-recurrence", "draw the recurrent weights orthogonal, of gain 1"),
+        ),
     )
 
 

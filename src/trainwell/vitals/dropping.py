@@ -24,14 +24,21 @@ class Dropping(TorchFunctionMode):
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         name, named = getattr(func, "__name__", ""), kwargs or {}
-        if name in RATE_AT:
-            on, rate = True, _argument(args, named, *RATE_AT[name], 0.0)
-        else:
-            drops = name.rstrip("123d_").endswith("dropout")
-            on, rate = drops and bool(_argument(args, named, 2, "training", True)), _argument(args, named, 1, "p", 0.5)
-        if on and rate > 0:
+        rate = _argument(args, named, *RATE_AT[name], 0.0) if name in RATE_AT else rate_of(name, args, named)
+        if rate > 0:
             self.found.append(name)
         return func(*args, **named)
+
+
+def rate_of(name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> float:
+    """The share of units that a call of a function of this name drops; 0 of one that is none of dropout.
+
+    >>> rate_of("dropout", ("x", 0.2, True), {}), rate_of("dropout", ("x",), {"training": False})
+    (0.2, 0.0)
+    """
+    drops = name.rstrip("123d_").endswith("dropout") and bool(_argument(args, kwargs, 2, "training", True))
+    rate = _argument(args, kwargs, 1, "p", 0.5)
+    return float(rate) if drops and isinstance(rate, int | float) else 0.0
 
 
 def _argument(args: tuple[Any, ...], kwargs: dict[str, Any], place: int, name: str, standard: Any) -> Any:

@@ -44,6 +44,7 @@ class Sight:
     order: list[str] = field(default_factory=list)
     functions: dict[str, str] = field(default_factory=dict)
     bends: int | None = None
+    dropout: float = 0.0
     chained: dict[tuple[str, str], bool] = field(default_factory=dict)
     weighted: int | None = None
     symmetric: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from trainwell.engine.moment import LayerView
+from trainwell.vitals.dropping import rate_of
 from trainwell.vitals.measures import asked_of
 
 ACTIVATIONS: dict[Callable[..., Any], str] = {
@@ -134,7 +135,7 @@ class Inside:
             activations tell, and what their deviation over samples does.
         order: names of the layers as they were called. functions: the activation after a layer, by its name.
         entering: what reached the first layer with weights, (samples, D), or None where these are no numbers.
-        bends: functions and layers that are not linear, of one pass.
+        bends: functions and layers that are not linear, of one pass. dropout: the largest rate of one in it.
         sequences: shapes (T, B, D) as a layer without `batch_first` takes them, (B, T, D) as one with it does.
         failed: what went wrong in a look, after which no more is looked at. spent: seconds of all looks.
         chained: pairs of dense or convolutional layers of which one is fed by the other; True where nothing bends the
@@ -147,7 +148,7 @@ class Inside:
         self.order: list[str] = []
         self.functions: dict[str, str] = {}
         self.entering: Tensor | None = None
-        self.bends = 0
+        self.bends, self.dropout = 0, 0.0
         self.chained: dict[tuple[str, str], bool] = {}
         self.sequences: dict[str, tuple[int, ...]] = {}
         self._paths: dict[int, tuple[weakref.ref[Tensor], str, bool]] = {}  # tensors that come from a layer
@@ -323,8 +324,10 @@ class _Mode(TorchFunctionMode):
     def __torch_function__(
         self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        output = func(*args, **(kwargs or {}))
-        self._inside.passed(getattr(func, "__name__", ""), args, output)
+        output, called = func(*args, **(kwargs or {})), getattr(func, "__name__", "")
+        self._inside.passed(called, args, output)
+        if "dropout" in called:
+            self._inside.dropout = max(self._inside.dropout, rate_of(called, args, kwargs or {}))
         name = ACTIVATIONS.get(func)
         if name is not None and isinstance(output, Tensor):
             self._inside.activated(name, output)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainwell.engine.moment import LayerView
 from trainwell.engine.record import Record
+from trainwell.vitals.inside import MOST_RUNS
 from trainwell.vitals.measures import MEASURES
 from trainwell.vitals.scatter import Scatter
 
@@ -22,6 +23,10 @@ BLOCK = 16_384  # numbers in a block of the store
 MOVED = ("highest", "lowest", "near")
 OF_LAYERS = ("activation-mean", "activation-std", "dead-fraction", "saturated-fraction")
 OF_SAMPLES = "signal-std"
+OF_RUNS = "run-growth"
+"""Size of what a layer hands on in its last run of a pass over that in its second, as of a cell that is called at each
+step of a sequence."""
+
 Views = Mapping[tuple[str, str], Sequence[tuple[LayerView, LayerView]]]
 Keys = Sequence[tuple[str, str]]  # layer, signal
 
@@ -127,7 +132,15 @@ def _measured(views: Views) -> dict[tuple[str, str], Tensor]:
         left = [value for _, seen in runs if (value := MEASURES[OF_SAMPLES](seen)) is not None]
         if left:
             found[layer, OF_SAMPLES] = left[0] if len(left) == 1 else torch.stack(left).amax(0)
+        if len(runs) == MOST_RUNS:  # the first may be that of a state of zeros
+            found[layer, OF_RUNS] = _size(runs[-1][0]) / _size(runs[1][0])
         for name in OF_LAYERS:
             if (value := MEASURES[name](runs[-1][0])) is not None:
                 found[layer, name] = value
     return found
+
+
+def _size(view: LayerView) -> Tensor:
+    """Root mean square over samples and units (1,)."""
+    assert view.moments is not None
+    return (view.moments[0].square() + view.moments[1]).mean(1).sqrt_()

@@ -280,6 +280,7 @@ class Observer:
             sight.order = sight.order or inside.order
             sight.bends, sight.weighted, sight.chained = inside.bends, len(inside.order), inside.chained
         sight.functions |= inside.functions
+        sight.dropout = max(sight.dropout, inside.dropout)
         if inside.sequences and not sight.sequences:
             sight.memory = memories(self._layers, inside.sequences)
         sight.sequences |= inside.sequences
@@ -334,6 +335,7 @@ class Observer:
         settings = settings_of(self._model, self._optimizers, self._layers)
         functions = Counter(sight.functions.values()).most_common(1)
         settings["network.activation"] = functions[0][0] if functions else "identity"
+        settings["regularisation.dropout"] = max(float(settings["regularisation.dropout"]), sight.dropout)
         settings |= {"training.batch_size": batches.usual} if batches.usual else {}
         settings |= {"loss.name": batches.reading.kind} if batches.reading.kind else {}
         rows, unreached = batches.rows, sight.unreached(self.steps)
@@ -370,7 +372,7 @@ class Observer:
             lagging=lagging(self._model),
             silent=(sight.silent[0], sight.silent[1]),
             idle_biases=idle_biases(self._model),
-            dropout=float(settings["regularisation.dropout"]),
+            dropout=settings["regularisation.dropout"],
             penalty=float(np.median(batches.penalties[-5:])) if batches.penalties else None,
             origin=self._tracer.origin,
             over=self.closed,
