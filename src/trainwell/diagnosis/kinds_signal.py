@@ -135,7 +135,7 @@ SIGNAL_KINDS: dict[str, Kind] = {
     ),
     "growing-activations": Kind(
         "The signal grows from layer to layer, or from step to step.",
-        "The deviation and the size of each layer's output, from first to last; of a layer that runs more than three times "
+        "The deviation and the size of each layer's output, from first to last; of one that runs more than thrice "
         "in a pass, its size in the last run over that in the second.",
         ("first weights too large for the activation", "residual links without scaling", "a recurrence that amplifies"),
         ("weights drawn for the activation", "batch or layer norm", "orthogonal recurrent weights, or gates"),
