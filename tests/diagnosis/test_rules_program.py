@@ -615,6 +615,34 @@ def test_trends_over_layers_are_named(kind: str, values: list[float], signal: st
     assert kind in kinds(case)
 
 
+def test_a_loss_of_two_parts_is_not_held_against_the_chance_of_one() -> None:
+    two = replace(MSE, alone=False, joined=True)
+    fell = np.r_[np.linspace(4.0, 1.3, 100), np.full(200, 1.3)]
+    assert kinds(case_of(changed(loss=two, targets=NUMBERS), fell)) == []
+    assert "not-learning" in kinds(case_of(changed(loss=two, targets=NUMBERS), np.full(300, 1.3)))
+    assert "not-learning" in kinds(case_of(changed(loss=replace(two, joined=False), targets=NUMBERS), fell))
+
+
+def test_a_first_loss_that_is_infinite_is_not_far_off_but_no_number() -> None:
+    found = kinds(case_of(HEALTHY, np.r_[np.inf, np.full(99, np.nan)]))
+    assert "initial-loss-off" not in found and "initial-loss-off" in kinds(
+        case_of(HEALTHY, np.r_[1e6, np.full(99, 1e6)])
+    )
+
+
+def test_updates_that_are_decay_don_t_make_a_rate_too_large() -> None:
+    def thrown(decay: float) -> list[str]:
+        settings = {**SETTINGS, "optimizer.weight_decay": decay, "optimizer.name": "adamw"}
+        case = case_of(changed(settings=settings), FLAT)
+        for layer in ("0", "2", "4"):
+            put(case, "update-ratio", layer, [(step, 0.2) for step in (1, 4, 16, 64, 256)])
+        for step, _ in enumerate(FLAT, start=1):
+            case.record.add(step, "", "learning_rate", [0], [2e-3])
+        return kinds(case)
+
+    assert "learning-rate-too-large" in thrown(0.01) and "learning-rate-too-large" not in thrown(100.0)
+
+
 def test_a_signal_that_grows_from_step_to_step_is_named_where_it_does_harm() -> None:
     def grows(by: float, losses: Any) -> list[str]:
         case = case_of(HEALTHY, losses)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import trainwell
+from trainwell.vitals.future import holds_the_answer
 
 TEXT = torch.randint(12, (400,), generator=torch.Generator().manual_seed(0))
 
@@ -67,6 +68,41 @@ def watched(model: nn.Module, shift: int = 1) -> Any:
 def test_a_module_that_sees_its_targets_in_later_inputs_is_named(model: nn.Module, shift: int, told: bool) -> None:
     found = [finding for finding in watched(model, shift).findings if finding.kind == "train-test-leak"]
     assert bool(found) == told and all("future" in finding.message for finding in found)
+
+
+def masked(told: float, kept: float) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows of letters, the same with some of them hidden, and these as targets."""
+    draw = torch.Generator().manual_seed(2)
+    rows = torch.randint(12, (16, 32), generator=draw)
+    picked = torch.rand(rows.shape, generator=draw) < told
+    hidden = picked & (torch.rand(rows.shape, generator=draw) >= kept)
+    return rows, torch.where(hidden, 12, rows), torch.where(picked, rows, -100)
+
+
+def test_rows_that_were_not_masked_hold_what_is_to_be_told() -> None:
+    rows, hidden, targets = masked(0.15, kept=0.1)
+    assert holds_the_answer(rows, targets)
+    assert not holds_the_answer(hidden, targets)  # of some the letter stays, as BERT has it
+    assert not holds_the_answer(rows, rows) and not holds_the_answer(rows.float(), targets.float())
+    filled = torch.where(torch.arange(32) < 12, rows, 12)  # rows of twelve letters, filled up, told as they are
+    assert not holds_the_answer(filled, torch.where(torch.arange(32) < 12, rows, -100))
+
+
+@pytest.mark.covers("P4")
+@pytest.mark.parametrize("fault", [True, False])
+def test_a_loop_that_forgets_the_mask_is_named(fault: bool) -> None:
+    model = nn.Sequential(nn.Embedding(13, 16), nn.Linear(16, 12))
+    optimizer = torch.optim.Adam(model.parameters(), 1e-3)
+    rows, hidden, targets = masked(0.15, kept=0.1)
+    with trainwell.watch(model, optimizer) as w:
+        for _ in range(20):
+            optimizer.zero_grad()
+            out = model(rows if fault else hidden)
+            loss = F.cross_entropy(out.flatten(0, 1), targets.flatten())
+            loss.backward()
+            optimizer.step()
+            w.step(loss, inputs=rows if fault else hidden, targets=targets, outputs=out)
+    assert ("train-test-leak" in {f.kind for f in w.findings}) == fault
 
 
 def test_nobody_hears_of_it_and_it_is_asked_once() -> None:

@@ -125,6 +125,14 @@ LOSSES: dict[str, tuple[Callable[[], Tensor], LossReading]] = {
         lambda: F.mse_loss(ONE(X), T) + 0.1 * ONE.weight.square().sum(),
         LossReading("squared", "identity", (8, 1), (8, 1), alone=False),
     ),
+    "with a loss of its own": (
+        lambda: F.mse_loss(z := ONE(X), T) + (1 - (z * T).sum() / (z + T).sum().clamp_min(1e-6)),
+        LossReading("squared", "identity", (8, 1), (8, 1), alone=False, joined=True),
+    ),
+    "classes with an entropy": (
+        lambda: F.cross_entropy(z := MANY(X), Y) - 0.1 * (z.softmax(1) * z).sum(1).mean(),
+        LossReading("cross-entropy", "identity", (8, 3), (8, 3), alone=False, classes=3, joined=True),
+    ),
     "squeezed": (lambda: F.mse_loss(ONE(X).squeeze(1), T[:, 0]), LossReading("squared", "identity", (8, 1), (8,))),
     "absolute": (lambda: F.l1_loss(ONE(X), T), LossReading("absolute", "identity", (8, 1), (8, 1))),
     "huber": (lambda: F.huber_loss(ONE(X), T), LossReading("huber", "identity", (8, 1), (8, 1))),
@@ -184,6 +192,14 @@ def test_a_loss_without_a_graph_tells_nothing() -> None:
 )
 def test_without_targets_the_chance_of_a_cross_entropy_is_that_of_its_classes(loss: Any, chance: float | None) -> None:
     assert read_loss(loss()).chance == (None if chance is None else pytest.approx(chance))
+
+
+@pytest.mark.parametrize(("axis", "across"), [(0, True), (1, False)])
+def test_a_softmax_over_the_samples_is_told_of_images_too(axis: int, across: bool) -> None:
+    net = nn.Conv2d(1, 3, 1)
+    for x, y in ((torch.randn(8, 1, 6, 6), torch.zeros(8, 6, 6, dtype=torch.long)),):
+        assert read_loss(F.nll_loss(net(x).log_softmax(axis), y)).across == across
+    assert read_loss(F.nll_loss(MANY(X).log_softmax(axis), Y)).across == across
 
 
 def test_a_penalty_written_by_hand_beside_squares_is_seen() -> None:

@@ -299,3 +299,21 @@ def test_a_cell_that_hands_on_more_at_each_step_is_seen(gain: float, least: floa
         observer.step(loss, inputs=x)
     _, growth = observer.record.series("run-growth", member=0, layer="back")
     assert least < growth[0] < most
+
+
+def test_vectors_of_names_are_judged_as_they_were_first_drawn() -> None:
+    """What a training makes of them later is its weights, and no preparation of the inputs."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Embedding(9, 8), nn.Flatten(), nn.Linear(24, 2))
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    observer = Observer(model, [optimizer])
+    for step in range(1, 18):
+        optimizer.zero_grad()
+        loss = model(x := torch.randint(9, (16, 3))).square().mean()
+        loss.backward()
+        optimizer.step()
+        if step == 2:
+            with torch.no_grad():
+                next(model.parameters()).mul_(1e3)
+        observer.step(loss, inputs=x)
+    assert observer.input_scale is not None and observer.input_scale["largest_std"] < 10

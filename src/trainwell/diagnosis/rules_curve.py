@@ -60,6 +60,9 @@ MANY_PAIRED, EXPLAINED = 2048, 0.01
 NEARLY = 0.8
 """A best mean loss below this share of that of chance is no failure to learn, however noisy (our assumption)."""
 
+FALLEN = 0.7
+"""Share of its start to which a loss made of two must have fallen, not to be held against chance (our assumption)."""
+
 NONE_BELOW, NEAR = 0.97, 0.96
 """Share of chance that no mean of JUDGED judgements was below, and the training loss is (our assumptions)."""
 
@@ -115,6 +118,9 @@ def _at_chance(case: Case, losses: np.ndarray) -> tuple[str, Figures] | None:
     low = best < NEARLY * case.chance_loss and not (blind and _nothing_but_noise(losses, best, window))
     if low or _a_little(case, losses, best):
         return None  # not surely below chance, and not surely at it
+    joined = case.program is not None and case.program.loss.joined
+    if joined and not blind and best < FALLEN * float(losses[:FEWEST].mean()):
+        return None  # another loss is in it, of which nobody knows that of chance
     if blind and case.program is not None:
         samples, t, explained = case.program.follows
         what = f"After {case.updates} updates the outputs have nothing to do with the targets: Student's t of their "

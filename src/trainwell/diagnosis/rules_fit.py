@@ -131,7 +131,7 @@ def initial_loss_off(case: Case) -> Finding | None:
         return small
     chance = max(case.chance_loss, _uniform(case))
     ratio = float(losses[0]) / max(chance, 1e-12)
-    if not ratio > NOTABLE:
+    if not NOTABLE < ratio < np.inf:  # what is infinite is told as such
         return None
     bound = OFF if case.program is None else OFF_ALONE
     smooth = running_mean(np.nan_to_num(losses, nan=np.inf))

@@ -7,6 +7,7 @@ from trainwell.diagnosis.edits import clip, offered, rate
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import FEW, NEARLY
 from trainwell.diagnosis.rules_layers import shrinking_activations
+from trainwell.diagnosis.rules_strength import decay_of_an_update
 from trainwell.diagnosis.rules_units import saturated_units
 
 ENOUGH_UPDATES = 10
@@ -265,7 +266,8 @@ def _usual(case: Case) -> float:
     if _signed(case):
         return 0.0  # who knows what is learned by it
     speeds = [median(case.curve("update-ratio", layer), until=EARLY) for layer in begun(case)]
-    return float(np.median(speeds)) if speeds else 0.0
+    usual = float(np.median(speeds)) if speeds else 0.0
+    return 0.0 if decay_of_an_update(case) > 0.5 * usual else usual
 
 
 def _signed(case: Case) -> bool:

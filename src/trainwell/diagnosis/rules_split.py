@@ -31,6 +31,9 @@ DRIFTED = Threshold(
 STRETCHED = Threshold(
     3.0, healthy="1 … 1.4", origin="ratio of the deviations of rows trained on and judged by (our assumption)"
 )
+LOOKED = 3
+"""Batches that tell what all are like (our assumption)."""
+
 LATER = Threshold(1e-3, healthy="0 … 1e-6", origin="relative change of outputs with later inputs (our assumption)")
 
 ELSEWHERE = Threshold(
@@ -97,7 +100,8 @@ def train_test_leak(case: Case) -> Finding | None:
     share, both = program.leaked
     low, high = LEAKED
     if share <= low or both < 8:
-        return sees_the_future(program.future) or _overlapping(program.overlapping) or _told(program.telling)
+        found = sees_the_future(program.future) or _overlapping(program.overlapping) or _told(program.telling)
+        return found or _answered(*program.answered)
     partly = share < (ALL_OF_THEM if program.doubled > low else high)
     return Finding(
         "train-test-leak",
@@ -129,6 +133,26 @@ def _told(place: int | None) -> Finding | None:
         step=0,
         evidence={"figure": "inputs that tell the target alone", "measured": 1.0, "threshold": 0.0, "healthy": "0"},
         remedies=(Remedy("leave-it-out", "take the target, and what is known only with it, from the inputs"),),
+    )
+
+
+def _answered(batches: int, looked: int) -> Finding | None:
+    """What is to be told at some places of a sequence stands there."""
+    if looked < LOOKED or batches < looked:
+        return None
+    return Finding(
+        "train-test-leak",
+        "warning",
+        "The inputs hold the targets at the very places where they are to be told, in every batch that was looked at: "
+        "the network gets the rows as they are, not as they were masked.",
+        step=0,
+        evidence={
+            "figure": "batches whose inputs hold their targets",
+            "measured": 1.0,
+            "threshold": 0.0,
+            "healthy": "0",
+        },
+        remedies=(Remedy("mask-the-inputs", "give the network the masked copy, and the loss what was masked"),),
     )
 
 

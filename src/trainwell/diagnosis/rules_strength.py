@@ -78,6 +78,12 @@ def batch_too_small(case: Case) -> Finding | None:
     )
 
 
+def decay_of_an_update(case: Case) -> float:
+    """The share of the weights that decay takes in an update, with optimizers that take the rate times it."""
+    decay, rate_ = float(case.setting("optimizer.weight_decay", 0.0) or 0.0), case.learning_rate
+    return decay * rate_ if case.setting("optimizer.name") in DECAYING and np.isfinite(rate_) else 0.0
+
+
 def too_much_regularisation(case: Case) -> Finding | None:
     """Dropout, decay or a penalty so strong that not even the training part is learned."""
     read, program = read_curve(case), case.program
@@ -90,7 +96,7 @@ def too_much_regularisation(case: Case) -> Finding | None:
     _, least = _least_kept(case)
     kept = least if kept >= 0.5 and least < VANISHED else kept  # of large ones much is left for long
     each = decay * (rate_ if np.isfinite(rate_) else 0.0)
-    strong = each > EACH and case.setting("optimizer.name") in DECAYING and each * case.updates > 1
+    strong = decay_of_an_update(case) > EACH and each * case.updates > 1
     decayed = decay > 0 and ((kept < 0.5 and each * case.updates > 0.2) or strong or (collapsed and decay > HEAVY))
     dropped = program.dropout >= 0.7
     penalised = program.penalty is not None and program.penalty > 0.5

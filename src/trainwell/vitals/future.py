@@ -1,4 +1,4 @@
-"""Whether a module for sequences sees, at a step, the later steps that hold what it is to predict there."""
+"""Whether a module for sequences sees what it is to predict at a step: there, or in the later steps."""
 
 import torch
 from torch import Tensor, nn
@@ -7,7 +7,10 @@ from trainwell.base.randomness import own_randomness
 from trainwell.vitals.foreign import silent_copy
 
 FEWEST, SHIFTED = 4, 0.95
-"""Steps of a sequence; share of targets that are the input of the step after."""
+"""Steps of a sequence; share of targets that are the input of the step after, or of the same one."""
+
+FEW_TOLD, FILLED = 16, 0.8
+"""Places of a batch that are to be told; share of one name among the others, above which they are filled up with it."""
 
 
 def predicts_next(x: object, y: object) -> bool:
@@ -15,6 +18,22 @@ def predicts_next(x: object, y: object) -> bool:
     if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.dim() < 2 or y.shape != x.shape:
         return False
     return x.shape[1] >= FEWEST and float((y[:, :-1] == x[:, 1:]).double().mean()) > SHIFTED
+
+
+def holds_the_answer(x: object, y: object) -> bool:
+    """Whether names to be told at some places (B, T), of which the others are marked, as by −100, stand in the inputs.
+
+    Where all other places hold one name, they are filled up, and rows may be told as they are.
+    """
+    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.dim() != 2 or y.shape != x.shape:
+        return False
+    if x.is_floating_point() or y.is_floating_point():
+        return False
+    told = y >= 0
+    others = x[~told]
+    if not FEW_TOLD <= int(told.sum()) <= len(others) or float((x == y)[told].double().mean()) <= SHIFTED:
+        return False
+    return float((others == others.mode().values).double().mean()) < FILLED
 
 
 def future_change(model: nn.Module, x: Tensor) -> float:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainwell.engine.record import Record
 from trainwell.vitals.asked import Batch
 from trainwell.vitals.foreign import dense
-from trainwell.vitals.future import predicts_next
+from trainwell.vitals.future import holds_the_answer, predicts_next
 from trainwell.vitals.inside import Inside
 from trainwell.vitals.looked import MEMBER
 from trainwell.vitals.losses import CLASS_LOSSES, NUMBER_LOSSES, LossReading, read_loss
@@ -150,6 +150,7 @@ class Batches:
             that are whole numbers.
         penalties: share of the loss that is not loss_fn of outputs and targets.
         sequence: some inputs of which the targets are those of the next step, or None. first: of the first batch.
+        answered: batches whose inputs hold their targets, and all.
         constant: whether all outputs were alike. sureness: how often the surest outputs are wrong.
     """
 
@@ -157,6 +158,7 @@ class Batches:
         self._loss_fn = loss_fn
         self.reading, self.targets, self.same = LossReading(), list[Tensor](), False
         self.sequence: Tensor | None = None
+        self.answered = [0, 0]
         self.first = Batch()
         self.scale, self.outside, self.names, self.sizes = Scale(), Scale(), Scale(), Counter[int]()
         self.rows, self.telling = Rows(self.outside), Telling()
@@ -187,6 +189,8 @@ class Batches:
                 self.single[1] += 1
             if self.sequence is None and x is not None and x.dim() > 1 and predicts_next(x[:SOME], y[:SOME]):
                 self.sequence = x.detach()[:SOME].clone()
+            self.answered[0] += holds_the_answer(x, y)
+            self.answered[1] += 1
             self.targets.append(y.detach()[:: -(-len(y) // OF_A_BATCH) or 1].clone())  # they may be sorted
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape
@@ -237,7 +241,7 @@ class Batches:
             self.outside.take(sums := sums_of(flat))
         elif x is not None and x.dim() > 1 and not x.is_complex():
             self.names.take(sums_of(x.detach().flatten(1).float()))
-        if entering is not None:
+        if entering is not None and not (self.names.rows and self._looks > 1):  # else vectors that were learned
             same = flat is not None and entering.data_ptr() == flat.data_ptr() and entering.shape == flat.shape
             self.scale.take(sums if same else sums_of(entering))
 

@@ -84,6 +84,7 @@ class LossReading:
         across: whether a softmax is taken over the samples, and not over the classes.
         by_hand: whether a cross-entropy is put together from usual operations, as torch does it of soft targets.
         classes: of a cross-entropy or nll, by the axis that the loss takes; 0 of others.
+        joined: whether another loss of the outputs is added to it, and not only a penalty on weights.
     """
 
     kind: str = ""
@@ -98,6 +99,7 @@ class LossReading:
     across: bool = False
     by_hand: bool = False
     classes: int = 0
+    joined: bool = False
 
     @property
     def chance(self) -> float | None:
@@ -128,15 +130,31 @@ def read_loss(loss: Tensor) -> LossReading:
         terms = _terms(node, size(compared), path)
         ends = ends if kind == "huber" else (1.0, 1.0)
         more = not after & {"Add", "Sub"}, _weighted(node, after)
-        return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more)
+        joined = _joined(node, path)
+        return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more, joined=joined)
     rows = shape_of(below)
     classes = rows[1] if len(rows) > 1 else 0  # as the loss takes them, whatever they were before
     terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, path)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
     rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node, after), _across(loss)
-    shape = shape_of(below)
-    return LossReading(kind, output_of(below), shape, shape, terms, *rest, classes=classes)
+    shape, joined = shape_of(below), not rest[2] and _joined(node, path)
+    return LossReading(kind, output_of(below), shape, shape, terms, *rest, classes=classes, joined=joined)
+
+
+def _joined(node: Node, path: list[Node]) -> bool:
+    """Whether something that comes from layers is added to a loss on its way; weights themselves are none."""
+    own = {node, *path}
+    added = [child for after in path if name_of(after) in ("Add", "Sub") for child, _ in after.next_functions]
+    waiting, seen = [child for child in added if child not in own], set[Node]()
+    while waiting and len(seen) < MOST_NODES:
+        below = waiting.pop()
+        if below is not None and below not in seen:
+            seen.add(below)
+            if name_of(below) in WEIGHTED - {"AccumulateGrad"}:
+                return True
+            waiting += [child for child, _ in below.next_functions]
+    return False
 
 
 def _along(softmax: Node, shape: tuple[int, ...]) -> int:
@@ -146,10 +164,10 @@ def _along(softmax: Node, shape: tuple[int, ...]) -> int:
 
 
 def _across(loss: Tensor) -> bool:
-    """Whether a softmax of (B, C) is taken over the samples, and not over the classes."""
+    """Whether a softmax of (B, C), or of (B, C, H, W), is taken over the samples, and not over the classes."""
     soft = [node for node in nodes_above(loss.grad_fn) if name_of(node) in ("Softmax", "LogSoftmax")]
     shapes = [shape_of(node) for node in soft if getattr(node, "_saved_dim", None) == 0]
-    return any(len(shape) == 2 and shape[0] != shape[1] > 1 for shape in shapes)
+    return any(len(shape) in (2, 4) and shape[0] != shape[1] > 1 for shape in shapes)
 
 
 def _smoothed(loss: Tensor) -> bool:

@@ -364,6 +364,7 @@ class Observer:
             blank=rows.blank,
             leaked=rows.leaked,
             overlapping=rows.windows.overlapping if rows.kept else 0.0,
+            answered=(batches.answered[0], batches.answered[1]),
             telling=batches.telling.place(recurrent=recurrent),
             apart=rows.apart,
             stretched=rows.stretched,

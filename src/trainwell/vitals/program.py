@@ -73,6 +73,7 @@ class Program:
         dropout: the largest rate of dropout. penalty: share of the loss that is not the loss of outputs and targets.
         origin: where the first NaN came from. over: whether the training has ended.
         overlapping: share of the windows judged by that hold a piece of one trained on.
+        answered: batches whose inputs hold their targets at the same places, and all that were looked at.
         telling: the place of an input that tells the target alone.
         doubled: share of the rows of a batch that are there twice. blank: of those that hold one number only.
         leaked: share and number of the rows trained on that were judged by. apart: how far the rows judged by lie from
@@ -117,6 +118,7 @@ class Program:
     leaked: tuple[float, int] = (0.0, 0)
     overlapping: float = 0.0
     telling: int | None = None
+    answered: tuple[int, int] = (0, 0)
     apart: float = 0.0
     stretched: float = 1.0
     furthest: tuple[float, int] = (0.0, 0)
