@@ -513,6 +513,10 @@ def test_a_loss_that_stays_without_a_gradient_is_on_a_plateau() -> None:
     for layer in ("0", "2", "4"):
         put(flat, "gradient-norm", layer, [(step, 1e-9) for step in (1, 2, 4, 8, 64, 256)])
     assert {"plateau", "vanishing-gradient"} <= set(kinds(flat))
+    put(flat, "loss", "", enumerate(np.r_[[1.9, 1.9, 2.0], 1.2 + noise[3:]], start=1))  # high by chance at first
+    assert flat.learned and "plateau" in kinds(flat)
+    put(flat, "loss", "", enumerate(np.r_[np.linspace(2.4, 1.2, 30), 1.2 + 0.1 * noise[30:]], start=1))
+    assert "plateau" not in kinds(flat)  # it did fall, and found its floor
 
 
 def test_noise_of_the_batches_is_not_taken_for_learning() -> None:

@@ -116,12 +116,16 @@ def _pause(case: Case, read: np.ndarray) -> tuple[int, int, str] | None:
 def _flat(case: Case, read: np.ndarray) -> tuple[int, int, str] | None:
     """The whole training, where nothing is learned and there is next to no gradient: a flat region, not a floor."""
     slopes = [median(case.curve("gradient-norm", layer)) for layer in case.layers("gradient-norm")]
-    if case.learned or case.updates < 2 * WAITED or not max(slopes, default=1.0) < FAINT.value * case.spread_slope:
+    if case.updates < 2 * WAITED or not max(slopes, default=1.0) < FAINT.value * case.spread_slope:
         return None
     third = len(read) // 3
-    fall = float(read[:third].mean() - read[-third:].mean())
-    noise = CLEAR * float(np.hypot(read[:third].std(), read[-third:].std())) / third**0.5
-    return (0, len(read), ", and no layer gets a gradient to speak of") if fall < STAYS * case.scale + noise else None
+    parts = (third, 3) if case.learned else (third,)  # it may be the first single losses that were high by chance
+    for part in parts:
+        first, last = read[:part], read[-third:]
+        noise = CLEAR * float(np.hypot(first.std() / part**0.5, last.std() / third**0.5))
+        if float(first.mean() - last.mean()) >= STAYS * case.scale + noise:
+            return None
+    return 0, len(read), ", and no layer gets a gradient to speak of"
 
 
 def loss_spike(case: Case) -> Finding | None:
