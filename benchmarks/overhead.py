@@ -36,7 +36,7 @@ from trainwell.vitals import observe, sampling, spacing
 TIME, TINY, MEMORY = 1.02, 1.05, 1.02  # asked for; TINY: of the tiny network in a loop of one's own
 LOOP, ENGINE = "own loop", "engine"
 MEMBERS = 16  # of a population of dense networks in the engine; of the other networks it trains one
-TIMES, QUICK_TIMES, QUICK_PART, MEMORY_TIMES = 5, 2, 8, 3
+TIMES, QUICK_TIMES, QUICK_PART, MEMORY_TIMES = 5, 2, 8, 7
 PEER_STEPS, PEER_TIMES = 100, 3  # after some dozens of steps their cost a step stays the same
 
 
@@ -162,7 +162,9 @@ def main() -> None:
     quick = (arguments := options("Time and memory with observation over those without.").parse_args()).quick
     torch.set_num_threads(1)
     times, part = (QUICK_TIMES, QUICK_PART) if quick else (TIMES, 1)
-    rows = time_rows(times, part) + memory_rows(min(times, MEMORY_TIMES), part, list(JOBS)[:1] if quick else list(JOBS))
+    rows = time_rows(times, part) + memory_rows(
+        QUICK_TIMES if quick else MEMORY_TIMES, part, list(JOBS)[:1] if quick else list(JOBS)
+    )
     rows += peer_rows(1 if quick else PEER_TIMES, part)
     publish(rows, bars(rows), as_json=arguments.json)
 
