@@ -647,6 +647,30 @@ def test_updates_that_are_decay_don_t_make_a_rate_too_large() -> None:
     assert "learning-rate-too-large" in thrown(0.01) and "learning-rate-too-large" not in thrown(100.0)
 
 
+def test_gradients_clipped_by_an_infinite_norm_have_exploded() -> None:
+    def clipped(first: float) -> list[Any]:
+        case = case_of(changed(silent=(8, 8)), np.full(300, first))
+        for layer in ("0", "2", "4"):
+            put(case, "gradient-norm", layer, [(step, 0.0) for step in (1, 4, 16, 64, 256)])
+        return [f for f in diagnose(case) if f.severity != "info"]
+
+    found = {f.kind: f for f in clipped(1e12)}
+    assert "exploding-gradient" in found and "parameters-not-updated" not in found
+    assert "clip-gradients" not in {remedy.name for remedy in found["exploding-gradient"].remedies}
+    emptied = {f.kind: f for f in clipped(1.2)}
+    assert "parameters-not-updated" in emptied and "exploding-gradient" not in emptied
+    assert emptied["parameters-not-updated"].message.endswith("step()?")
+
+
+def test_what_shows_before_any_update_does_not_come_from_updates_that_fail() -> None:
+    program = changed(silent=(8, 8))
+    case = case_of(program, np.full(300, 60.0))
+    for layer in ("0", "2", "4"):
+        put(case, "gradient-norm", layer, [(step, 0.0) for step in (1, 4, 16, 64, 256)])
+    far_off = next(f for f in diagnose(case) if f.kind == "initial-loss-off")
+    assert "caused_by" not in far_off.evidence
+
+
 def test_a_signal_that_grows_from_step_to_step_is_named_where_it_does_harm() -> None:
     def grows(by: float, losses: Any) -> list[str]:
         case = case_of(HEALTHY, losses)

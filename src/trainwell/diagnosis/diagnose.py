@@ -52,11 +52,14 @@ PROGRAM = (
 )
 """Faults of the program itself: whatever else is seen may follow from them."""
 
+BEFORE = tuple(kind for kind in PROGRAM if kind not in ("parameters-not-updated", "gradients-accumulate"))
+"""Those that show before anything is updated."""
+
 THROWN = ("unscaled-inputs", "learning-rate-too-large", "exploding-gradient")
 """What throws weights about."""
 
 CAUSES: dict[str, tuple[str, ...]] = {
-    "initial-loss-off": (*PROGRAM, "growing-activations", "unscaled-inputs", "exploding-gradient"),
+    "initial-loss-off": (*BEFORE, "growing-activations", "unscaled-inputs", "exploding-gradient"),
     "learning-rate-too-large": (*PROGRAM, "unscaled-inputs", "exploding-gradient", "initial-loss-off"),
     "learning-rate-too-small": PROGRAM,
     "exploding-gradient": (*PROGRAM, "growing-activations", "unscaled-inputs", "learning-rate-too-large"),

@@ -1,6 +1,7 @@
 """Rules on the gradient's way back through the layers: it fades, it grows, or something is NaN."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -56,6 +57,10 @@ SWELLS = Threshold(
 )
 OUT_OF, BLOCK = 15.0, 10
 """Times that size; losses of which its median is taken at the least."""
+
+INFINITE, SILENT = 1e6, 3
+"""Times the loss of chance at which gradients of exactly 0, at so many looks and all, were clipped by a norm that no
+number holds (our assumptions)."""
 
 LITTLE = 0.8
 """Share of the loss of chance, above which next to nothing was learned from such sequences (our assumption)."""
@@ -143,6 +148,17 @@ def exploding_gradient(case: Case) -> Finding | None:
     layers = case.layers("gradient-norm")
     if not layers:
         return None
+    if clipped_to_nothing(case):
+        times = float(case.finite("loss")[1][0]) / case.scale
+        evidence = {
+            "figure": "first loss over that of chance",
+            "measured": times,
+            "threshold": INFINITE,
+            "healthy": "1",
+        }
+        what = f"at a loss {times:.3g} times that of chance its norm is infinite, and clipping by it leaves exactly 0"
+        found = _exploding(case, layers[-1], 1, evidence, what)
+        return replace(found, remedies=tuple(r for r in found.remedies if r.name != "clip-gradients"))
     start = {layer: first(case.curve("gradient-norm", layer)) / case.slope for layer in layers}
     worst = max(layers, key=lambda layer: np.nan_to_num(start[layer]))
     growth = _growth(case)
@@ -154,6 +170,15 @@ def exploding_gradient(case: Case) -> Finding | None:
     evidence = GROWTH.evidence(figure, growth, gradient_over_chance_loss=start[worst], per_layer=_listed(case, layers))
     what = f"signals grow {growth:.3g}-fold through the layers, and {called(worst)} gets a gradient"
     return _exploding(case, worst, 1, evidence, f"{what} {start[worst]:.3g} times the loss")
+
+
+def clipped_to_nothing(case: Case) -> bool:
+    """Whether no layer ever got a gradient at a loss so high that its norm was infinite, and was clipped by it."""
+    none, looks = (0, 0) if case.program is None else case.program.silent
+    _, losses = case.finite("loss")
+    if not none == looks >= SILENT or not len(losses) or not losses[0] > INFINITE * case.scale:
+        return False
+    return not any(case.finite("gradient-norm", layer)[1].any() for layer in case.layers("gradient-norm"))
 
 
 def _over_time(case: Case, layer: str, gradient: float) -> Finding | None:

@@ -4,15 +4,13 @@ from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import not_learning
+from trainwell.diagnosis.rules_gradient import SILENT, clipped_to_nothing
 
 MOSTLY = Threshold(
     0.5, healthy="0", origin="more often than not; once may be an experiment of the user's (our assumption)"
 )
 HITS = 2
 """Looks at which the old gradient was still in the sum; one could be chance."""
-
-SILENT = 3
-"""Looks that must all show no gradient at all."""
 
 LAGS = Threshold(0.3, healthy="0.6 … 1", origin="way of the statistics for evaluation from 0 and 1 (our assumption)")
 SETTLED, DEARER = 50, 1.5
@@ -76,7 +74,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
     return Finding(
         "parameters-not-updated",
         "critical" if stuck.everything or stuck.idle or silent else "warning",
-        f"{_listed(names)} {why}.",
+        f"{_listed(names)} {why}" + ("" if why.endswith("?") else "."),
         layer=names[0].rpartition(".")[0] or None,
         member=case.member,
         step=1,
@@ -97,7 +95,7 @@ def parameters_not_updated(case: Case) -> Finding | None:
 
 def _silent(case: Case) -> bool:
     """Whether no layer ever got a gradient, the last one's bias neither, though outputs differ."""
-    if case.program is None or case.program.constant_output:
+    if case.program is None or case.program.constant_output or clipped_to_nothing(case):
         return False
     none, looks = case.program.silent
     if case.program.loss.kind in ("cross-entropy", "nll") and not case.finite("loss")[1].any():
