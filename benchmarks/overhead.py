@@ -161,10 +161,8 @@ def main() -> None:
     """Measure and print."""
     quick = (arguments := options("Time and memory with observation over those without.").parse_args()).quick
     torch.set_num_threads(1)
-    times, part = (QUICK_TIMES, QUICK_PART) if quick else (TIMES, 1)
-    rows = time_rows(times, part) + memory_rows(
-        QUICK_TIMES if quick else MEMORY_TIMES, part, list(JOBS)[:1] if quick else list(JOBS)
-    )
+    times, peaks, part = (QUICK_TIMES, QUICK_TIMES, QUICK_PART) if quick else (TIMES, MEMORY_TIMES, 1)
+    rows = time_rows(times, part) + memory_rows(peaks, part, list(JOBS)[:1] if quick else list(JOBS))
     rows += peer_rows(1 if quick else PEER_TIMES, part)
     publish(rows, bars(rows), as_json=arguments.json)
 

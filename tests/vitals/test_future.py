@@ -83,6 +83,7 @@ def test_rows_that_were_not_masked_hold_what_is_to_be_told() -> None:
     rows, hidden, targets = masked(0.15, kept=0.1)
     assert holds_the_answer(rows, targets)
     assert not holds_the_answer(hidden, targets)  # of some the letter stays, as BERT has it
+    assert not holds_the_answer(rows, targets.to("meta"))  # they lie elsewhere, as on a GPU
     assert not holds_the_answer(rows, rows) and not holds_the_answer(rows.float(), targets.float())
     filled = torch.where(torch.arange(32) < 12, rows, 12)  # rows of twelve letters, filled up, told as they are
     assert not holds_the_answer(filled, torch.where(torch.arange(32) < 12, rows, -100))

@@ -172,13 +172,17 @@ def exploding_gradient(case: Case) -> Finding | None:
     return _exploding(case, worst, 1, evidence, f"{what} {start[worst]:.3g} times the loss")
 
 
-def clipped_to_nothing(case: Case) -> bool:
-    """Whether no layer ever got a gradient at a loss so high that its norm was infinite, and was clipped by it."""
+def without_gradient(case: Case) -> bool:
+    """Whether no layer ever got a gradient, the last one's bias neither."""
     none, looks = (0, 0) if case.program is None else case.program.silent
+    norms = [case.finite("gradient-norm", layer)[1] for layer in case.layers("gradient-norm")]
+    return none == looks >= SILENT and all(not values.any() for values in norms)
+
+
+def clipped_to_nothing(case: Case) -> bool:
+    """Whether that is so at a loss so high that the norm of the gradient was infinite, and it was clipped by it."""
     _, losses = case.finite("loss")
-    if not none == looks >= SILENT or not len(losses) or not losses[0] > INFINITE * case.scale:
-        return False
-    return not any(case.finite("gradient-norm", layer)[1].any() for layer in case.layers("gradient-norm"))
+    return len(losses) > 0 and bool(losses[0] > INFINITE * case.scale) and without_gradient(case)
 
 
 def _over_time(case: Case, layer: str, gradient: float) -> Finding | None:

@@ -4,7 +4,7 @@ from trainwell.diagnosis.case import Case, Threshold, called
 from trainwell.diagnosis.edits import edit, offered
 from trainwell.diagnosis.finding import Finding, Remedy
 from trainwell.diagnosis.rules_curve import not_learning
-from trainwell.diagnosis.rules_gradient import SILENT, clipped_to_nothing
+from trainwell.diagnosis.rules_gradient import clipped_to_nothing, without_gradient
 
 MOSTLY = Threshold(
     0.5, healthy="0", origin="more often than not; once may be an experiment of the user's (our assumption)"
@@ -94,14 +94,12 @@ def parameters_not_updated(case: Case) -> Finding | None:
 
 
 def _silent(case: Case) -> bool:
-    """Whether no layer ever got a gradient, the last one's bias neither, though outputs differ."""
+    """Whether no layer ever got a gradient, though outputs differ, and not because it was clipped to nothing."""
     if case.program is None or case.program.constant_output or clipped_to_nothing(case):
         return False
-    none, looks = case.program.silent
     if case.program.loss.kind in ("cross-entropy", "nll") and not case.finite("loss")[1].any():
         return False  # a softmax over one output
-    norms = [case.finite("gradient-norm", layer)[1] for layer in case.layers("gradient-norm")]
-    return none == looks >= SILENT and all(not values.any() for values in norms)
+    return without_gradient(case)
 
 
 HEED_THE_MODE = "pass training=self.training to F.dropout, and a rate of 0 to attention, or use nn.Dropout"

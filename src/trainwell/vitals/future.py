@@ -13,21 +13,22 @@ FEW_TOLD, FILLED = 16, 0.8
 """Places of a batch that are to be told; share of one name among the others, above which they are filled up with it."""
 
 
-def predicts_next(x: object, y: object) -> bool:
+def predicts_next(x: Tensor, y: Tensor) -> bool:
     """Whether targets (B, T) or (B, T, D) are the inputs of the step after."""
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.dim() < 2 or y.shape != x.shape:
-        return False
-    return x.shape[1] >= FEWEST and float((y[:, :-1] == x[:, 1:]).double().mean()) > SHIFTED
+    return _alike(x, y) and x.shape[1] >= FEWEST and float((y[:, :-1] == x[:, 1:]).double().mean()) > SHIFTED
 
 
-def holds_the_answer(x: object, y: object) -> bool:
+def _alike(x: Tensor, y: Tensor) -> bool:
+    """Whether targets can be held against the inputs number by number."""
+    return x.dim() > 1 and y.shape == x.shape and y.device == x.device
+
+
+def holds_the_answer(x: Tensor, y: Tensor) -> bool:
     """Whether names to be told at some places (B, T), of which the others are marked, as by −100, stand in the inputs.
 
     Where all other places hold one name, they are filled up, and rows may be told as they are.
     """
-    if not isinstance(x, Tensor) or not isinstance(y, Tensor) or x.dim() != 2 or y.shape != x.shape:
-        return False
-    if x.is_floating_point() or y.is_floating_point():
+    if not _alike(x, y) or x.dim() != 2 or x.is_floating_point() or y.is_floating_point():
         return False
     told = y >= 0
     others = x[~told]

@@ -187,14 +187,14 @@ class Batches:
             if len(y) >= 8 and y.dim() == 1 and not y.is_floating_point():
                 self.single[0] += bool((y == y[0]).all())
                 self.single[1] += 1
-            if self.sequence is None and x is not None and x.dim() > 1 and predicts_next(x[:SOME], y[:SOME]):
-                self.sequence = x.detach()[:SOME].clone()
-            self.answered[0] += holds_the_answer(x, y)
-            self.answered[1] += 1
             self.targets.append(y.detach()[:: -(-len(y) // OF_A_BATCH) or 1].clone())  # they may be sorted
             self._seen += len(y)
             self.same |= x is not None and y.shape == x.shape
             if x is not None and x.dim():
+                if self.sequence is None and predicts_next(x[:SOME], y[:SOME]):
+                    self.sequence = x.detach()[:SOME].clone()
+                self.answered[0] += holds_the_answer(x, y)
+                self.answered[1] += 1
                 self.telling.take(x, y)
         if isinstance(outputs, Tensor) and outputs.is_floating_point() and outputs.numel():
             z = outputs.detach()

@@ -129,16 +129,18 @@ def read_loss(loss: Tensor) -> LossReading:
         ends = (delta, delta) if beta is None else (beta, 1.0)
         terms = _terms(node, size(compared), path)
         ends = ends if kind == "huber" else (1.0, 1.0)
-        more = not after & {"Add", "Sub"}, _weighted(node, after)
-        joined = _joined(node, path)
+        alone = not after & {"Add", "Sub"}
+        more = alone, _weighted(node, after)
+        joined = not alone and _joined(node, path)
         return LossReading(kind, output_of(below), shape_of(below), compared, terms, *ends, *more, joined=joined)
     rows = shape_of(below)
     classes = rows[1] if len(rows) > 1 else 0  # as the loss takes them, whatever they were before
     terms = _terms(node, size(rows) // rows[1 if len(rows) > 1 else 0] if rows else 0, path)
     if name_of(below) == "LogSoftmax":
         below, kind = through(source(below))[0], "cross-entropy"
-    rest = 1.0, 1.0, not after & {"Add", "Sub"} or _smoothed(loss), _weighted(node, after), _across(loss)
-    shape, joined = shape_of(below), not rest[2] and _joined(node, path)
+    alone = not after & {"Add", "Sub"} or _smoothed(loss)
+    rest = 1.0, 1.0, alone, _weighted(node, after), _across(loss)
+    shape, joined = shape_of(below), not alone and _joined(node, path)
     return LossReading(kind, output_of(below), shape, shape, terms, *rest, classes=classes, joined=joined)
 
 
