@@ -656,6 +656,7 @@ def test_gradients_clipped_by_an_infinite_norm_have_exploded() -> None:
 
     found = {f.kind: f for f in clipped(1e12)}
     assert "exploding-gradient" in found and "parameters-not-updated" not in found
+    assert found["plateau"].evidence["caused_by"] == "exploding-gradient"
     assert "clip-gradients" not in {remedy.name for remedy in found["exploding-gradient"].remedies}
     emptied = {f.kind: f for f in clipped(1.2)}
     assert "parameters-not-updated" in emptied and "exploding-gradient" not in emptied

@@ -87,7 +87,9 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "weights-collapse": ("too-much-regularisation", "learning-rate-too-large"),
     "weights-grow": (*PROGRAM, *THROWN),
     "slow-start": (*PROGRAM, "vanishing-gradient", "saturated-units", "unscaled-inputs"),
-    "plateau": (*PROGRAM, "vanishing-gradient", "saturated-units", "dead-units", "learning-rate-too-small"),
+    "plateau": (
+        *PROGRAM, "exploding-gradient", "vanishing-gradient", "saturated-units", "dead-units", "learning-rate-too-small",
+    ),
     "loss-spike": THROWN,
 }  # fmt: skip
 """By kind: what may bring it about, if it was there before."""
