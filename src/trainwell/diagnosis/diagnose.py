@@ -88,7 +88,8 @@ CAUSES: dict[str, tuple[str, ...]] = {
     "weights-grow": (*PROGRAM, *THROWN),
     "slow-start": (*PROGRAM, "vanishing-gradient", "saturated-units", "unscaled-inputs"),
     "plateau": (
-        *PROGRAM, "exploding-gradient", "vanishing-gradient", "saturated-units", "dead-units", "learning-rate-too-small",
+        *PROGRAM, "exploding-gradient", "vanishing-gradient", "saturated-units", "dead-units",
+        "learning-rate-too-small",
     ),
     "loss-spike": THROWN,
 }  # fmt: skip
